@@ -1,0 +1,31 @@
+package pki
+
+import "errors"
+
+// Reasons that callers branch on. They are reached with [errors.Is]; the text of the error around them names the
+// object and the fix.
+var (
+	// ErrPassphraseRequired means that a key is encrypted and no pass phrase was given.
+	ErrPassphraseRequired = errors.New("the key is encrypted and needs a pass phrase")
+	// ErrWrongPassphrase means that the pass phrase or PKCS#12 password does not open the key. The encryption of
+	// PEM keys is not authenticated, so a damaged key gives the same error.
+	ErrWrongPassphrase = errors.New("wrong pass phrase")
+	// ErrKeyMismatch means that a private key does not belong to the certificate beside it.
+	ErrKeyMismatch = errors.New("the private key does not belong to the certificate")
+	// ErrNotCA means that a certificate may not sign other certificates: it is no CA, its key usage lacks
+	// keyCertSign, or a path length above it forbids another level.
+	ErrNotCA = errors.New("the certificate may not sign certificates")
+	// ErrExpired means that a certificate ended before the time in question.
+	ErrExpired = errors.New("the certificate has expired")
+	// ErrNotYetValid means that a certificate begins after the time in question.
+	ErrNotYetValid = errors.New("the certificate is not valid yet")
+	// ErrInvalidID means that a registration ID, common name or verification code breaks the rules of the service
+	// or of X.509.
+	ErrInvalidID = errors.New("invalid name")
+	// ErrUnsupportedKey means that a key has a type or size that the service or Go does not accept.
+	ErrUnsupportedKey = errors.New("unsupported key")
+	// ErrIncompleteChain means that the issuer of a certificate is missing.
+	ErrIncompleteChain = errors.New("the chain is incomplete")
+	// ErrBadSignature means that a certificate names an issuer that did not sign it.
+	ErrBadSignature = errors.New("the signature does not match the issuer")
+)

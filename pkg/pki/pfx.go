@@ -1,0 +1,146 @@
+package pki
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"software.sslmate.com/src/go-pkcs12"
+)
+
+// PFXProfile names the algorithms of a PKCS#12 file.
+type PFXProfile string
+
+const (
+	// PFXModern is AES-256-CBC with PBKDF2 and an HMAC-SHA-256 MAC: OpenSSL 1.1.1, Windows Server 2019, Java 12 and
+	// later. The default.
+	PFXModern PFXProfile = "modern"
+	// PFXLegacy is 3DES with a SHA-1 MAC, for older Windows, macOS and devices. It is weak; OpenSSL 3 reads it.
+	PFXLegacy PFXProfile = "legacy"
+)
+
+// AllPFXProfiles returns every profile, the default first.
+func AllPFXProfiles() []PFXProfile { return []PFXProfile{PFXModern, PFXLegacy} }
+
+// ParsePFXProfile returns the profile with the given name. The error lists the known names.
+func ParsePFXProfile(s string) (PFXProfile, error) {
+	names := make([]string, 0, len(AllPFXProfiles()))
+	for _, p := range AllPFXProfiles() {
+		if s == string(p) {
+			return p, nil
+		}
+		names = append(names, string(p))
+	}
+	return "", fmt.Errorf("parse pfx profile %q: known profiles are %s", clip(s), strings.Join(names, ", "))
+}
+
+// PFXOptions describes a PKCS#12 file. The zero value is modern with an empty password.
+type PFXOptions struct {
+	Profile  PFXProfile
+	Password string // any characters of the basic multilingual plane
+}
+
+// PFX returns the bundle as a PKCS#12 file: the key, its certificate, and every issuer up to the root, which is what
+// the device SDKs need to present the whole chain.
+func (b *Bundle) PFX(opts PFXOptions) ([]byte, error) {
+	var encoder *pkcs12.Encoder
+	switch opts.Profile {
+	case "", PFXModern:
+		encoder = pkcs12.Modern2023
+	case PFXLegacy:
+		encoder = pkcs12.LegacyDES
+	default:
+		_, err := ParsePFXProfile(string(opts.Profile))
+		return nil, fmt.Errorf("encode pfx: %w", err)
+	}
+	if b.Certificate == nil {
+		return nil, fmt.Errorf("encode pfx: the bundle has no certificate")
+	}
+	name := subjectName(b.Certificate)
+	if !KeyMatches(b.Certificate, b.Key) {
+		return nil, fmt.Errorf("encode pfx of %q: %w", name, ErrKeyMismatch)
+	}
+	switch b.Key.(type) {
+	case *rsa.PrivateKey, *ecdsa.PrivateKey:
+	default:
+		return nil, fmt.Errorf("encode pfx of %q: %w: type %T", name, ErrUnsupportedKey, b.Key)
+	}
+	if err := checkPFXPassword(opts.Password); err != nil {
+		return nil, fmt.Errorf("encode pfx of %q: %w", name, err)
+	}
+	if slices.Contains(b.Issuers, nil) {
+		return nil, fmt.Errorf("encode pfx of %q: an issuer is missing", name)
+	}
+	data, err := encoder.Encode(b.Key, b.Certificate, b.Issuers, opts.Password)
+	if err != nil {
+		return nil, fmt.Errorf("encode pfx of %q: %v", name, err)
+	}
+	return data, nil
+}
+
+// checkPFXPassword refuses what the UCS-2 passwords of PKCS#12 cannot hold.
+func checkPFXPassword(password string) error {
+	for _, r := range password {
+		if r > 0xffff || r == 0xfffd || r == 0 {
+			return fmt.Errorf("the password has a character that PKCS#12 cannot hold")
+		}
+	}
+	return nil
+}
+
+// DecodePFX reads a PKCS#12 file with one private key, its certificate and any issuers in any order. At most 1 MiB
+// and 100 certificates are read, and every number of key derivation rounds is checked before the derivation runs,
+// because a file of a kilobyte can ask for years of work. The wrong password gives [ErrWrongPassphrase].
+func DecodePFX(data []byte, password string) (*Bundle, error) {
+	b, err := decodePFX(data, password)
+	if err != nil {
+		return nil, fmt.Errorf("decode pfx: %w", err)
+	}
+	return b, nil
+}
+
+func decodePFX(data []byte, password string) (*Bundle, error) {
+	if err := checkPFXPassword(password); err != nil {
+		return nil, err
+	}
+	if err := boundPFX(data, password); err != nil {
+		return nil, err
+	}
+	key, first, others, err := pkcs12.DecodeChain(data, password)
+	if err != nil {
+		return nil, pfxError(err)
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("%w: type %T", ErrUnsupportedKey, key)
+	}
+	if err := checkPublicKey(signer.Public()); err != nil {
+		return nil, err
+	}
+	if len(others) >= maxCertificates {
+		return nil, fmt.Errorf("%d certificates are more than the limit of %d", len(others)+1, maxCertificates)
+	}
+	return bundleFrom(append([]*x509.Certificate{first}, others...), signer)
+}
+
+// bundleFrom sorts certificates into the one of the key and its issuers. Windows writes the root first.
+func bundleFrom(certs []*x509.Certificate, key crypto.Signer) (*Bundle, error) {
+	i := slices.IndexFunc(certs, func(c *x509.Certificate) bool { return KeyMatches(c, key) })
+	if i < 0 {
+		return nil, fmt.Errorf("%w: none of the %d certificates has the public key", ErrKeyMismatch, len(certs))
+	}
+	chain, _ := orderChain(certs[i], slices.Delete(slices.Clone(certs), i, i+1))
+	return &Bundle{Profile: GuessProfile(certs[i]), Certificate: certs[i], Key: key, Issuers: chain[1:]}, nil
+}
+
+func pfxError(err error) error {
+	if errors.Is(err, pkcs12.ErrIncorrectPassword) {
+		return ErrWrongPassphrase
+	}
+	return fmt.Errorf("%s", clip(strings.TrimPrefix(err.Error(), "pkcs12: ")))
+}
