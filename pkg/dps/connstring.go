@@ -15,9 +15,9 @@ const maxConnectionString = 4096
 var (
 	// ErrConnectionString marks every error of ParseConnectionString.
 	ErrConnectionString = errors.New("invalid connection string")
-	// ErrIoTHubConnectionString marks the connection string of an IoT hub or of
-	// a device, the usual mix-up. It comes together with ErrConnectionString.
-	ErrIoTHubConnectionString = errors.New("connection string of an IoT hub, not of a provisioning service")
+	// ErrIoTHubConnectionString marks the connection string or the host name of
+	// an IoT hub, or the connection string of a device: the usual mix-up.
+	ErrIoTHubConnectionString = errors.New("this names an IoT hub, not a provisioning service")
 )
 
 // Names of the parts, as the portal writes them.
@@ -156,14 +156,8 @@ func (c ConnectionString) check(parts map[string]string) error {
 			return invalidf("part %s is missing", name)
 		}
 	}
-	if err := CheckHost(c.HostName); err != nil {
-		return invalidf("part %s: %v", partHost, err)
-	}
-	if isIoTHubHost(c.HostName) {
-		return iotHubError("part " + partHost + " is an IoT hub")
-	}
-	if strings.EqualFold(hostOnly(c.HostName), GlobalDeviceHost) {
-		return invalidf("part %s is the device endpoint; use the service's own host, NAME.azure-devices-provisioning.net", partHost)
+	if err := CheckServiceHost(c.HostName); err != nil {
+		return fmt.Errorf("%w: part %s: %w", ErrConnectionString, partHost, err)
 	}
 	if !validKeyName(c.SharedAccessKeyName) {
 		return invalidf("part %s has a character other than letters, digits, '-', '_', '.' and '@'", partKeyName)
@@ -191,17 +185,6 @@ func (c ConnectionString) String() string {
 		add(partDeveloper, "true")
 	}
 	return strings.Join(parts, ";")
-}
-
-// isIoTHubHost recognises the hubs of the public and the national clouds.
-func isIoTHubHost(host string) bool {
-	name := strings.TrimSuffix(strings.ToLower(hostOnly(host)), ".")
-	for _, suffix := range []string{".azure-devices.net", ".azure-devices.us", ".azure-devices.cn"} {
-		if strings.HasSuffix(name, suffix) {
-			return true
-		}
-	}
-	return false
 }
 
 func validKeyName(name string) bool {

@@ -1,7 +1,7 @@
 package dps
 
 import (
-	"fmt"
+	"errors"
 	"net"
 	"net/netip"
 	"strconv"
@@ -38,13 +38,13 @@ func hostOnly(host string) string {
 func CheckHost(host string) error {
 	switch {
 	case host == "":
-		return fmt.Errorf("host name is empty")
+		return errors.New("host name is empty")
 	case len(host) > 260:
-		return fmt.Errorf("host name is longer than 260 characters")
+		return errors.New("host name is longer than 260 characters")
 	case strings.Contains(host, "://"):
-		return fmt.Errorf("host name has a scheme; give the name alone, without https://")
+		return errors.New("host name has a scheme; give the name alone, without https://")
 	case strings.ContainsAny(host, "/?#@\\"):
-		return fmt.Errorf("host name has a path or user part; give the name alone")
+		return errors.New("host name has a path or user part; give the name alone")
 	}
 	name, port, err := splitPort(host)
 	if err != nil {
@@ -52,16 +52,35 @@ func CheckHost(host string) error {
 	}
 	if port != "" {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return fmt.Errorf("port is not a number from 1 to 65535")
+			return errors.New("port is not a number from 1 to 65535")
 		}
 	}
 	if strings.Contains(name, ":") { // an IPv6 literal, brackets already gone
 		if _, err := netip.ParseAddr(name); err != nil {
-			return fmt.Errorf("host name is not a valid IPv6 address")
+			return errors.New("host name is not a valid IPv6 address")
 		}
 		return nil
 	}
 	return checkHostName(name)
+}
+
+// CheckServiceHost is [CheckHost] for the endpoint of the service API. It also
+// refuses two hosts that are often taken for it: an IoT hub (the error matches
+// [ErrIoTHubConnectionString]) and the global device endpoint.
+func CheckServiceHost(host string) error {
+	if err := CheckHost(host); err != nil {
+		return err
+	}
+	name := strings.TrimSuffix(strings.ToLower(hostOnly(host)), ".")
+	for _, suffix := range []string{".azure-devices.net", ".azure-devices.us", ".azure-devices.cn"} {
+		if strings.HasSuffix(name, suffix) {
+			return ErrIoTHubConnectionString
+		}
+	}
+	if name == GlobalDeviceHost {
+		return errors.New("this is the device endpoint; use the service's own host, NAME.azure-devices-provisioning.net")
+	}
+	return nil
 }
 
 // splitPort separates an optional port without resolving or guessing.
@@ -75,10 +94,10 @@ func splitPort(host string) (name, port string, err error) {
 	}
 	name, port, err = net.SplitHostPort(host)
 	if err != nil {
-		return "", "", fmt.Errorf("host name and port cannot be told apart; write name:port or [ipv6]:port")
+		return "", "", errors.New("host name and port cannot be told apart; write name:port or [ipv6]:port")
 	}
 	if port == "" {
-		return "", "", fmt.Errorf("port is empty after the colon")
+		return "", "", errors.New("port is empty after the colon")
 	}
 	return name, port, nil
 }
@@ -88,11 +107,11 @@ func splitPort(host string) (name, port string, err error) {
 func checkHostName(name string) error {
 	for _, label := range strings.Split(strings.TrimSuffix(name, "."), ".") {
 		if label == "" {
-			return fmt.Errorf("host name has an empty label")
+			return errors.New("host name has an empty label")
 		}
 		for _, r := range label {
 			if !isASCIILetterOrDigit(r) && r != '-' && r != '_' {
-				return fmt.Errorf("host name has a character other than letters, digits, '-', '_' and '.'")
+				return errors.New("host name has a character other than letters, digits, '-', '_' and '.'")
 			}
 		}
 	}

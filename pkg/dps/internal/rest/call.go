@@ -1,0 +1,121 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/dpskit/dpskit/pkg/dps"
+)
+
+// Call describes one operation and records what happened to it. It travels in
+// the context of the request, because the official clients offer no other way
+// to reach the pipeline.
+type Call struct {
+	// Op names the operation in errors, such as `get enrollment "dev-1"`.
+	Op string
+	// Once marks an operation that must not be repeated when the outcome of an
+	// attempt is unknown. It is sent again only after 429 or a failed dial.
+	Once bool
+	// RetryStatus are further statuses to retry, beside 408, 429 and most 5xx.
+	RetryStatus []int
+	// Secrets are cut from everything that the server says.
+	Secrets []dps.Secret
+
+	attempts  int
+	ambiguous bool       // an earlier attempt may have taken effect unnoticed
+	failed    *dps.Error // the latest refusal
+	delay     time.Duration
+}
+
+// Ambiguous reports whether an attempt before the last one may have taken
+// effect although no answer told so: a lost connection, a 5xx. The caller then
+// reads back what a refusal means.
+func (c *Call) Ambiguous() bool { return c.ambiguous }
+
+// Attempts returns the number of requests sent.
+func (c *Call) Attempts() int { return c.attempts }
+
+type callKey struct{}
+
+func callFrom(ctx context.Context) *Call {
+	if c, ok := ctx.Value(callKey{}).(*Call); ok {
+		return c
+	}
+	return &Call{Op: "call service"}
+}
+
+// Start returns a context that carries call, its deadline and its retry rules.
+func (c Config) Start(ctx context.Context, call *Call) (context.Context, context.CancelFunc) {
+	c = c.withDefaults()
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	retry := c.retryOptions()
+	deadline, _ := ctx.Deadline()
+	loopback := func(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) && isLoopbackDial(err) }
+	retry.ShouldRetry = func(resp *http.Response, err error) bool {
+		if err != nil {
+			return call.retryError(err) && !loopback(err)
+		}
+		// A delay beyond the deadline ends the call now, with the refusal as its
+		// error, not later with a bare timeout. ctx.Deadline is on the real clock.
+		return call.retryStatus(resp.StatusCode) && time.Until(deadline) > call.delay
+	}
+	return context.WithValue(policy.WithRetryOptions(ctx, retry), callKey{}, call), cancel
+}
+
+// retryStatus tells whether an answer with this status may be asked for again.
+func (c *Call) retryStatus(status int) bool {
+	if slices.Contains(c.RetryStatus, status) || status == http.StatusTooManyRequests {
+		return true
+	}
+	switch status {
+	case http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway,
+		http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return !c.Once
+	}
+	return false
+}
+
+// retryError tells whether a request without an answer may be sent again.
+func (c *Call) retryError(err error) bool {
+	var name *net.DNSError
+	switch {
+	case dps.IsUntrustedServer(err), errors.Is(err, dps.ErrUnexpectedAnswer), errors.Is(err, dps.ErrUnauthorized):
+		return false
+	case errors.As(err, &name) && name.IsNotFound:
+		return false // a misspelt host does not appear within seconds
+	case c.Once:
+		return isDial(err)
+	}
+	return true
+}
+
+// record notes the outcome of one attempt.
+func (c *Call) record(refusal *dps.Error, err error) {
+	c.failed = refusal
+	switch {
+	case err != nil:
+		c.ambiguous = c.ambiguous || !isDial(err)
+	case refusal != nil:
+		c.ambiguous = c.ambiguous || refusal.StatusCode >= 500 || refusal.StatusCode == http.StatusRequestTimeout
+	}
+}
+
+// isDial reports whether the connection was never made, so that the server
+// cannot have seen the request.
+func isDial(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// isLoopbackDial reports whether the refused address is on this machine: no
+// server will start there within a few seconds unless someone starts it.
+func isLoopbackDial(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Addr != nil && dps.IsLoopbackHost(op.Addr.String())
+}

@@ -1,0 +1,51 @@
+package rest
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/dpskit/dpskit/pkg/dps"
+)
+
+// minSecret is the shortest text that is cut; a shorter one would cut words.
+const minSecret = 8
+
+// secretsOf lists what must not appear in any text about the request: the
+// secrets of the call and the parts of its Authorization header.
+func secretsOf(call *Call, req *http.Request) []string {
+	var list []string
+	add := func(s string) {
+		if len(s) >= minSecret {
+			list = append(list, s, url.QueryEscape(s))
+		}
+	}
+	for _, s := range call.Secrets {
+		add(s.Reveal())
+	}
+	if req == nil {
+		return list
+	}
+	_, credentials, _ := strings.Cut(req.Header.Get("Authorization"), " ")
+	add(credentials)
+	if fields, err := url.ParseQuery(credentials); err == nil {
+		add(fields.Get("sig"))
+	}
+	return list
+}
+
+// scrub replaces each secret in text.
+func scrub(text string, secrets []string) string {
+	for _, secret := range secrets {
+		text = strings.ReplaceAll(text, secret, dps.Secret("").String())
+	}
+	return text
+}
+
+// scrubError cuts the secrets of the request from what the server said.
+func scrubError(e *dps.Error, call *Call, req *http.Request) {
+	secrets := secretsOf(call, req)
+	e.Message = scrub(e.Message, secrets)
+	e.ErrorCode = scrub(e.ErrorCode, secrets)
+	e.TrackingID = scrub(e.TrackingID, secrets)
+}

@@ -1,0 +1,95 @@
+package rest
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/dpskit/dpskit/pkg/dps"
+)
+
+// MaxBody bounds an answer after decompression, in bytes.
+const MaxBody = 16 << 20
+
+// transport sends one request and reads its answer whole.
+type transport struct{ client *http.Client }
+
+func newTransport(client *http.Client) transport {
+	if client == nil {
+		client = defaultClient()
+	}
+	own := *client
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return transport{client: &own}
+}
+
+// defaultClient trusts the roots of the system. It heeds the proxy variables
+// of the environment, as net/http does by default.
+var defaultClient = sync.OnceValue(func() *http.Client {
+	dialer := &net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}
+	return &http.Client{Transport: &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         dialer.DialContext,
+		ForceAttemptHTTP2:   true,
+		MaxIdleConnsPerHost: 10,
+		IdleConnTimeout:     90 * time.Second,
+		TLSHandshakeTimeout: 10 * time.Second,
+		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
+	}}
+})
+
+// Do implements policy.Transporter.
+func (t transport) Do(req *http.Request) (*http.Response, error) {
+	resp, err := t.client.Do(req)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	limit := int64(MaxBody)
+	if resp.StatusCode >= 300 {
+		limit = dps.MaxErrorBody
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	switch {
+	case err != nil && resp.StatusCode < 300:
+		return nil, fmt.Errorf("read answer: %w", err)
+	case int64(len(body)) > limit && resp.StatusCode < 300:
+		return nil, fmt.Errorf("%w: the answer is larger than %d MiB", dps.ErrUnexpectedAnswer, MaxBody>>20)
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body[:min(int64(len(body)), limit)]))
+	return resp, nil
+}
+
+// classify drops the method and address that net/http puts around a cause (the
+// operation is named by our own error) and marks what must not be retried.
+func classify(err error) error {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	var alert tls.AlertError
+	if errors.As(err, &alert) && isCertificateAlert(alert) {
+		return fmt.Errorf("%w: the server refused the TLS handshake: %w", dps.ErrUnauthorized, err)
+	}
+	if dps.IsUntrustedServer(err) {
+		return fmt.Errorf("%w: %w", dps.ErrUntrustedServer, err)
+	}
+	return err
+}
+
+// isCertificateAlert recognises the alerts by which a server refuses a client
+// certificate (RFC 8446 section 6.2).
+func isCertificateAlert(alert tls.AlertError) bool {
+	switch uint8(alert) {
+	case 42, 43, 44, 45, 46, 48, 49, 116:
+		return true
+	}
+	return false
+}
