@@ -24,6 +24,8 @@ type Call struct {
 	Once bool
 	// RetryStatus are further statuses to retry, beside 408, 429 and most 5xx.
 	RetryStatus []int
+	// FinalCodes are codes of the service that no repetition helps against.
+	FinalCodes []int
 	// Secrets are cut from everything that the server says.
 	Secrets []dps.Secret
 
@@ -70,6 +72,9 @@ func (c Config) Start(ctx context.Context, call *Call) (context.Context, context
 
 // retryStatus tells whether an answer with this status may be asked for again.
 func (c *Call) retryStatus(status int) bool {
+	if c.failed != nil && slices.Contains(c.FinalCodes, c.failed.Code) {
+		return false
+	}
 	if slices.Contains(c.RetryStatus, status) || status == http.StatusTooManyRequests {
 		return true
 	}

@@ -1,0 +1,158 @@
+package arm
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	azarm "github.com/Azure/azure-sdk-for-go/sdk/azcore/arm"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+	armdps "github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/deviceprovisioningservices/armdeviceprovisioningservices"
+	"github.com/dpskit/dpskit/pkg/dps"
+	"github.com/dpskit/dpskit/pkg/dps/internal/rest"
+)
+
+// Scope names one provisioning service.
+type Scope struct {
+	// SubscriptionID is a GUID.
+	SubscriptionID string
+	ResourceGroup  string
+	// ServiceName is the resource name, not a host name.
+	ServiceName string
+}
+
+// check refuses what cannot be one segment of a resource id.
+func (s Scope) check() error {
+	for _, part := range []struct{ name, value string }{
+		{"subscription id", s.SubscriptionID}, {"resource group", s.ResourceGroup}, {"service name", s.ServiceName},
+	} {
+		switch {
+		case part.value == "":
+			return fmt.Errorf("%s is empty", part.name)
+		case len(part.value) > 90 || !segment.MatchString(part.value) || strings.Trim(part.value, ".") == "":
+			return fmt.Errorf("%s is not valid in a resource id", part.name)
+		}
+	}
+	return nil
+}
+
+// segment is what a resource group may be called; the other parts are narrower
+// (https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules).
+var segment = regexp.MustCompile(`^[\p{L}\p{N}._()-]+$`)
+
+// ClientOptions are the choices of a [Client]. Nil and zero fields mean the
+// defaults; a duration of 0 never means "forever".
+type ClientOptions struct {
+	// Endpoint is the URL of Azure Resource Manager; default the public cloud,
+	// https://management.azure.com.
+	Endpoint string
+	// Audience is what access tokens are asked for; default that of the
+	// endpoint's cloud, and the endpoint itself if it is none of Azure's.
+	Audience string
+	// APIVersion overrides the version of the official client, 2022-02-05. Only
+	// later versions have the same bodies.
+	APIVersion string
+	// HTTPClient sends the requests: set its transport to trust a private root.
+	// The default trusts the roots of the system and heeds the proxy variables
+	// of the environment. Redirects are never followed, whatever it says.
+	HTTPClient *http.Client
+	// Logger receives a debug record per request, without headers and bodies;
+	// nil discards.
+	Logger *slog.Logger
+	// Now is the clock; default time.Now.
+	Now func() time.Time
+	// MaxRetries is the number of further attempts after the first; default 4,
+	// negative for none.
+	MaxRetries int
+	// RetryDelay is the first delay of an exponential back-off with jitter;
+	// default 0.8 s.
+	RetryDelay time.Duration
+	// MaxRetryDelay caps each delay, also one that the service asks for with
+	// Retry-After; default one minute.
+	MaxRetryDelay time.Duration
+	// TryTimeout bounds one request; default one minute.
+	TryTimeout time.Duration
+	// Timeout bounds one operation with its retries; default five minutes. Prove
+	// is several operations.
+	Timeout time.Duration
+}
+
+// Client manages the CA certificates of one provisioning service. It is safe
+// for concurrent use.
+type Client struct {
+	scope        Scope
+	config       rest.Config
+	now          func() time.Time
+	certificates *armdps.DpsCertificateClient
+	services     *armdps.IotDpsResourceClient
+}
+
+// NewClient returns a client for the service that scope names. It sends
+// nothing yet.
+func NewClient(scope Scope, cred azcore.TokenCredential, opts *ClientOptions) (*Client, error) {
+	if opts == nil {
+		opts = &ClientOptions{}
+	}
+	if err := scope.check(); err != nil {
+		return nil, fmt.Errorf("create ARM client: %w", err)
+	}
+	if cred == nil {
+		return nil, errors.New("create ARM client: no credential")
+	}
+	services, err := services(opts.Endpoint, opts.Audience)
+	if err != nil {
+		return nil, fmt.Errorf("create ARM client: %w", err)
+	}
+	config := rest.Config{
+		HTTPClient: opts.HTTPClient, Logger: opts.Logger, Now: opts.Now,
+		MaxRetries: opts.MaxRetries, RetryDelay: opts.RetryDelay, MaxRetryDelay: opts.MaxRetryDelay,
+		TryTimeout: opts.TryTimeout, Timeout: opts.Timeout,
+	}
+	// Registering the provider in the subscription is the owner's decision.
+	azOptions := &azarm.ClientOptions{ClientOptions: config.ClientOptions(), DisableRPRegistration: true}
+	azOptions.Cloud = services
+	azOptions.APIVersion = opts.APIVersion
+	factory, err := armdps.NewClientFactory(scope.SubscriptionID, rest.Credential(cred), azOptions)
+	if err != nil {
+		return nil, fmt.Errorf("create ARM client: %v", err)
+	}
+	c := &Client{scope: scope, config: config, now: opts.Now,
+		certificates: factory.NewDpsCertificateClient(), services: factory.NewIotDpsResourceClient()}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	return c, nil
+}
+
+// services returns the cloud that an endpoint belongs to.
+func services(endpoint, audience string) (cloud.Configuration, error) {
+	public := cloud.AzurePublic.Services[cloud.ResourceManager]
+	if endpoint == "" {
+		endpoint = public.Endpoint
+	}
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return cloud.Configuration{}, errors.New("endpoint is not an https URL of a host")
+	}
+	if err := dps.CheckHost(u.Host); err != nil {
+		return cloud.Configuration{}, fmt.Errorf("endpoint: %w", err)
+	}
+	endpoint = strings.TrimSuffix(endpoint, "/")
+	if audience == "" {
+		audience = "https://" + u.Host
+		for _, known := range []cloud.Configuration{cloud.AzurePublic, cloud.AzureGovernment, cloud.AzureChina} {
+			if s := known.Services[cloud.ResourceManager]; strings.EqualFold(s.Endpoint, endpoint) {
+				audience = s.Audience
+			}
+		}
+	}
+	return cloud.Configuration{Services: map[cloud.ServiceName]cloud.ServiceConfiguration{
+		cloud.ResourceManager: {Endpoint: endpoint, Audience: audience},
+	}}, nil
+}

@@ -1,0 +1,78 @@
+package device
+
+import (
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Credential is how a device proves its identity: [X509].
+type Credential interface {
+	// certificate returns the client certificate with its leaf parsed.
+	certificate() (tls.Certificate, error)
+}
+
+// X509 proves the identity with a client certificate: the leaf first, then
+// every intermediate, nearest first, and the private key.
+func X509(cert tls.Certificate) Credential {
+	// A closure, not a struct: package fmt would print the key in one.
+	return credentialFunc(func() (tls.Certificate, error) { return checkCertificate(cert) })
+}
+
+type credentialFunc func() (tls.Certificate, error)
+
+func (f credentialFunc) certificate() (tls.Certificate, error) { return f() }
+
+// checkCertificate finds what TLS would report late and dimly.
+func checkCertificate(cert tls.Certificate) (tls.Certificate, error) {
+	if len(cert.Certificate) == 0 {
+		return cert, errors.New("no client certificate")
+	}
+	leaf, err := x509.ParseCertificate(cert.Certificate[0])
+	if err != nil {
+		return cert, errors.New("the client certificate cannot be parsed")
+	}
+	cert.Leaf = leaf
+	signer, ok := cert.PrivateKey.(crypto.Signer)
+	if !ok {
+		return cert, errors.New("no private key for the client certificate")
+	}
+	public, ok := leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
+	if !ok || !public.Equal(signer.Public()) {
+		return cert, errors.New("the private key does not belong to the client certificate")
+	}
+	return cert, nil
+}
+
+// describe says what was presented, for the explanation of a refusal.
+func describe(cert tls.Certificate, registrationID string) string {
+	var notes []string
+	leaf := cert.Leaf
+	if !strings.EqualFold(leaf.Subject.CommonName, registrationID) {
+		notes = append(notes, fmt.Sprintf("the certificate's common name %q is not the registration id %q",
+			leaf.Subject.CommonName, registrationID))
+	}
+	names := []string{fmt.Sprintf("%q", leaf.Subject.CommonName)}
+	last := leaf
+	for _, der := range cert.Certificate[1:] {
+		next, err := x509.ParseCertificate(der)
+		if err != nil {
+			notes = append(notes, "the chain holds a certificate that cannot be parsed")
+			break
+		}
+		if string(last.RawIssuer) != string(next.RawSubject) {
+			notes = append(notes, fmt.Sprintf("the chain is out of order: %q is issued by %q, but %q follows",
+				last.Subject.CommonName, last.Issuer.CommonName, next.Subject.CommonName))
+		}
+		names = append(names, fmt.Sprintf("%q", next.Subject.CommonName))
+		last = next
+	}
+	sent := "the device sent " + strings.Join(names, ", ")
+	if string(last.RawIssuer) != string(last.RawSubject) {
+		sent += fmt.Sprintf("; the issuer of the last one is %q", last.Issuer.CommonName)
+	}
+	return strings.Join(append(notes, sent), "; ")
+}

@@ -1,0 +1,28 @@
+// Package device registers a device with a provisioning service as the device
+// itself would: over HTTPS, with its client certificate.
+//
+//	client, err := device.NewClient("0ne00C0FFEE", "dev-1", device.X509(certificate), nil)
+//	result, err := client.Register(ctx, nil)
+//	fmt.Println(result.AssignedHub, result.DeviceID)
+//
+// # How a registration runs
+//
+// The device sends a register request and gets an operation id; it asks for the
+// state of the operation until it is assigned, failed or disabled. The service
+// says how long to wait in between, and allows five questions in ten seconds.
+//
+// # Two kinds of refusal
+//
+// An unknown or unacceptable certificate is refused at once: *dps.Error with
+// status 401. A disabled enrollment, a missing hub or a failed allocation shows
+// only after a while: [*RegistrationError], which matches [ErrRefused]. TLS
+// itself accepts any certificate; a handshake proves nothing.
+//
+// # What the certificate must be
+//
+// The common name is the registration id. For an enrollment group the chain
+// must follow the leaf: every intermediate up to the verified CA, nearest first
+// (https://learn.microsoft.com/azure/iot-dps/concepts-x509-attestation). A
+// missing intermediate is the most frequent cause of a refusal. The root may be
+// left out.
+package device
