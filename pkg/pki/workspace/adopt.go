@@ -1,0 +1,182 @@
+package workspace
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dpskit/dpskit/pkg/pki"
+)
+
+// scriptVerificationStem is the proof of possession of the IoT Edge copy of the script.
+const scriptVerificationStem = "iot-device-verification-code"
+
+// Rebuild makes the manifest of a folder anew from its files, whatever the old manifest says. The old one is moved
+// to the replaced folder. Files that cannot be taken in are returned by [Workspace.Problems] of the result.
+func Rebuild(ctx context.Context, dir string) (*Workspace, error) {
+	w, err := newWorkspace(dir)
+	if err != nil {
+		return nil, err
+	}
+	f, err := openFolder(dir, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer f.close()
+	unlock, err := lockExclusive(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if err := recoverJournal(f); err != nil && !errors.Is(err, ErrBroken) {
+		return nil, err
+	}
+	entries, problems, err := adopt(f)
+	if err != nil {
+		return nil, err
+	}
+	w.state = state{entries: entries}
+	err = w.commit(ctx, f, time.Now(), func(d *draft) error { return d.retire(manifestFile) })
+	if err != nil {
+		return nil, err
+	}
+	w.state.problems = problems
+	return w, nil
+}
+
+// adopt makes entries of the certificates in a folder. Only a root that cannot be read is an error; another file is
+// reported and left out.
+func adopt(f *folder) (map[string]Entry, []Problem, error) {
+	files, err := stems(f)
+	if err != nil {
+		return nil, nil, err
+	}
+	var problems []Problem
+	entries := map[string]Entry{}
+	certs := map[string]*x509.Certificate{}
+	taken := map[string]bool{}
+	for _, stem := range files {
+		name := nameOfStem(stem)
+		e, cert, err := adoptOne(f, name, stem)
+		if err == nil && taken[strings.ToLower(name)] {
+			err = fmt.Errorf("its name %q %w from another", name, ErrNameConflict)
+		}
+		if err != nil && name == RootName && stem == rootStem {
+			return nil, nil, fmt.Errorf("adopt workspace %q: %w: %w", f.dir, ErrBroken, err)
+		}
+		if err != nil {
+			problems = append(problems, Problem{File: path.Join(certsDir, stem+certSuffix), Err: err})
+			continue
+		}
+		taken[strings.ToLower(name)] = true
+		entries[name], certs[name] = e, cert
+	}
+	linkCAs(entries, certs)
+	return entries, problems, nil
+}
+
+// stems returns the stems of all certificates in the folder, those of the CAs first.
+func stems(f *folder) ([]string, error) {
+	list, err := f.list(certsDir)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, e := range list {
+		stem, ok := strings.CutSuffix(e.Name(), certSuffix)
+		if !ok || !isFileName(e.Name()) || strings.HasSuffix(stem, fullChainTail) || e.Name() == path.Base(chainCAFile) {
+			continue
+		}
+		out = append(out, stem)
+	}
+	slices.SortFunc(out, func(a, b string) int {
+		aCA, bCA := strings.HasPrefix(a, scriptPrefix), strings.HasPrefix(b, scriptPrefix)
+		if aCA != bCA {
+			if aCA {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a, b)
+	})
+	return out, nil
+}
+
+func adoptOne(f *folder, name, stem string) (Entry, *x509.Certificate, error) {
+	if isReserved(name) && fileStem(name) != stem {
+		return Entry{}, nil, fmt.Errorf("the name %q is reserved", name)
+	}
+	if err := checkName(name); err != nil {
+		return Entry{}, nil, err
+	}
+	files := Files{Certificate: path.Join(certsDir, stem+certSuffix)}
+	cert, err := readCertificate(f, files.Certificate)
+	if err != nil {
+		return Entry{}, nil, err
+	}
+	for file, field := range map[string]*string{
+		path.Join(certsDir, stem+fullChainTail+certSuffix): &files.FullChain,
+		path.Join(privateDir, stem+keySuffix):              &files.Key,
+		path.Join(certsDir, stem+pfxSuffix):                &files.PFX,
+		path.Join(privateDir, stem+pfxPasswordSuffix):      &files.PFXPassword,
+	} {
+		info, err := f.lstat(file)
+		if err != nil {
+			return Entry{}, nil, err
+		}
+		if info != nil && !info.IsDir() {
+			*field = file
+		}
+	}
+	profile := pki.GuessProfile(cert)
+	if name == VerificationName || stem == scriptVerificationStem {
+		profile = pki.ProfileVerification
+	}
+	if name == RootName && profile != pki.ProfileRoot {
+		return Entry{}, nil, fmt.Errorf("read %q: it is no self-signed ca", f.show(files.Certificate))
+	}
+	return newEntry(name, "", profile, cert, files), cert, nil
+}
+
+// linkCAs fills in which entry issued which.
+func linkCAs(entries map[string]Entry, certs map[string]*x509.Certificate) {
+	for name, e := range entries {
+		for caName, ca := range entries {
+			if caName != name && ca.Profile.IsCA() && ca.Subject == e.Issuer && issued(certs[caName], certs[name]) {
+				e.CA = caName
+				entries[name] = e
+				break
+			}
+		}
+	}
+}
+
+func issued(ca, cert *x509.Certificate) bool {
+	return string(ca.RawSubject) == string(cert.RawIssuer) && cert.CheckSignatureFrom(ca) == nil
+}
+
+// readCertificate reads the first certificate of a file.
+func readCertificate(f *folder, name string) (*x509.Certificate, error) {
+	certs, err := readCertificates(f, name)
+	if err != nil {
+		return nil, err
+	}
+	return certs[0], nil
+}
+
+func readCertificates(f *folder, name string) ([]*x509.Certificate, error) {
+	data, err := f.read(name, maxFile)
+	if err != nil {
+		return nil, err
+	}
+	certs, err := pki.ParseCertificates(data)
+	if err != nil {
+		return nil, fmt.Errorf("read %q: %w", f.show(name), err)
+	}
+	return certs, nil
+}

@@ -1,0 +1,214 @@
+package workspace
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+)
+
+const (
+	dirMode     fs.FileMode = 0o755
+	privateMode fs.FileMode = 0o700
+	certMode    fs.FileMode = 0o644
+	keyMode     fs.FileMode = 0o600
+
+	maxFile = 1 << 20 // of one certificate, key or PFX
+)
+
+// folder is the file layer: everything it touches is inside one folder. Names are relative and have slashes.
+type folder struct {
+	root *os.Root
+	dir  string                      // for messages
+	step func(op, name string) error // called before every change; tests make it fail or kill the process
+}
+
+func openFolder(dir string, step func(op, name string) error) (*folder, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open workspace %q: %w", dir, cause(err))
+	}
+	return &folder{root: root, dir: dir, step: step}, nil
+}
+
+func (f *folder) close() { _ = f.root.Close() } // nothing is buffered
+
+// show is how messages call a file.
+func (f *folder) show(name string) string { return filepath.Join(f.dir, filepath.FromSlash(name)) }
+
+func (f *folder) before(op, name string) error {
+	if f.step == nil {
+		return nil
+	}
+	return f.step(op, name)
+}
+
+// lstat returns what is at name, nil when nothing is.
+func (f *folder) lstat(name string) (fs.FileInfo, error) {
+	info, err := f.root.Lstat(filepath.FromSlash(name))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("look at %q: %w", f.show(name), cause(err))
+	}
+	return info, nil
+}
+
+// read returns the content of a regular file of at most limit bytes.
+func (f *folder) read(name string, limit int64) ([]byte, error) {
+	info, err := f.root.Stat(filepath.FromSlash(name))
+	if err != nil {
+		return nil, fmt.Errorf("read %q: %w", f.show(name), cause(err))
+	}
+	switch {
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("read %q: it is no regular file", f.show(name))
+	case info.Size() > limit:
+		return nil, fmt.Errorf("read %q: %d bytes are more than the limit of %d", f.show(name), info.Size(), limit)
+	}
+	file, err := f.root.Open(filepath.FromSlash(name))
+	if err != nil {
+		return nil, fmt.Errorf("read %q: %w", f.show(name), cause(err))
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("it has more than %d bytes", limit)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %q: %w", f.show(name), cause(err))
+	}
+	return data, nil
+}
+
+// list returns the names in a folder, none when it does not exist.
+func (f *folder) list(name string) ([]fs.DirEntry, error) {
+	dir, err := f.root.Open(filepath.FromSlash(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list %q: %w", f.show(name), cause(err))
+	}
+	defer dir.Close()
+	entries, err := dir.ReadDir(-1)
+	if err != nil {
+		return nil, fmt.Errorf("list %q: %w", f.show(name), cause(err))
+	}
+	return entries, nil
+}
+
+// create writes a new file and syncs it. The mode holds from the first moment; a umask can only narrow it.
+func (f *folder) create(name string, data []byte, mode fs.FileMode) error {
+	if err := f.before("create", name); err != nil {
+		return fmt.Errorf("write %q: %w", f.show(name), err)
+	}
+	file, err := f.root.OpenFile(filepath.FromSlash(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return fmt.Errorf("write %q: %w", f.show(name), cause(err))
+	}
+	_, err = file.Write(data)
+	if err == nil {
+		err = f.before("sync", name)
+	}
+	if err == nil {
+		err = file.Sync()
+	}
+	if closeErr := file.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		_ = f.root.Remove(filepath.FromSlash(name))
+		return fmt.Errorf("write %q: %w", f.show(name), cause(err))
+	}
+	return nil
+}
+
+// mkdir makes a folder and reports whether it was not there before.
+func (f *folder) mkdir(name string, mode fs.FileMode) (bool, error) {
+	info, err := f.root.Stat(filepath.FromSlash(name))
+	switch {
+	case err == nil && info.IsDir():
+		return false, nil
+	case err == nil:
+		return false, fmt.Errorf("make folder %q: a file is in its place", f.show(name))
+	case !errors.Is(err, fs.ErrNotExist):
+		return false, fmt.Errorf("make folder %q: %w", f.show(name), cause(err))
+	}
+	if err := f.before("mkdir", name); err != nil {
+		return false, fmt.Errorf("make folder %q: %w", f.show(name), err)
+	}
+	if err := f.root.Mkdir(filepath.FromSlash(name), mode); err != nil {
+		return false, fmt.Errorf("make folder %q: %w", f.show(name), cause(err))
+	}
+	return true, nil
+}
+
+// mkdirAll makes a folder and those above it.
+func (f *folder) mkdirAll(name string, mode fs.FileMode) error {
+	if parent := path.Dir(name); parent != "." {
+		if err := f.mkdirAll(parent, mode); err != nil {
+			return err
+		}
+	}
+	_, err := f.mkdir(name, mode)
+	return err
+}
+
+func (f *folder) rename(from, to string) error {
+	if err := f.before("rename", to); err != nil {
+		return fmt.Errorf("rename %q to %q: %w", f.show(from), f.show(to), err)
+	}
+	if err := f.root.Rename(filepath.FromSlash(from), filepath.FromSlash(to)); err != nil {
+		return fmt.Errorf("rename %q to %q: %w", f.show(from), f.show(to), cause(err))
+	}
+	return nil
+}
+
+// remove removes a file or empty folder; one that is not there is fine.
+func (f *folder) remove(name string) error {
+	if err := f.before("remove", name); err != nil {
+		return fmt.Errorf("remove %q: %w", f.show(name), err)
+	}
+	if err := f.root.Remove(filepath.FromSlash(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove %q: %w", f.show(name), cause(err))
+	}
+	return nil
+}
+
+// syncDir makes renames in a folder durable. Windows has no such call.
+func (f *folder) syncDir(name string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	if err := f.before("syncdir", name); err != nil {
+		return fmt.Errorf("sync %q: %w", f.show(name), err)
+	}
+	dir, err := f.root.Open(filepath.FromSlash(name))
+	if err != nil {
+		return fmt.Errorf("sync %q: %w", f.show(name), cause(err))
+	}
+	defer dir.Close()
+	if err := dir.Sync(); err != nil {
+		return fmt.Errorf("sync %q: %w", f.show(name), cause(err))
+	}
+	return nil
+}
+
+// cause takes the operation and path off an error of package os, whose place is taken by ours.
+func cause(err error) error {
+	var pathErr *fs.PathError
+	var linkErr *os.LinkError
+	switch {
+	case errors.As(err, &pathErr):
+		return pathErr.Err
+	case errors.As(err, &linkErr):
+		return linkErr.Err
+	}
+	return err
+}

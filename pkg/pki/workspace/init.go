@@ -1,0 +1,194 @@
+package workspace
+
+import (
+	"context"
+	"crypto"
+	"fmt"
+	"time"
+
+	"github.com/dpskit/dpskit/pkg/pki"
+)
+
+const maxIntermediates = 10
+
+// InitOptions describes the CAs of a new workspace.
+type InitOptions struct {
+	Root         pki.CAOptions
+	Intermediate pki.CAOptions // of every intermediate; from the second on a number is added to its common name
+	// Intermediates is the number of CAs below the root, each below the one before: 0 to 10.
+	Intermediates int
+	// Force moves a PKI that is there, with everything issued by it, to the replaced folder.
+	Force bool
+	// KeyPassphrase gives the pass phrase to encrypt the keys of the CAs with; nil leaves them plain.
+	KeyPassphrase func() ([]byte, error)
+}
+
+// Init makes the root and the intermediates and returns the root and the last CA, which are the same when there are
+// no intermediates. When there is a root already it fails with [ErrExists], or with Force moves the old root and
+// everything below it to the replaced folder. Self-signed certificates stay.
+func (w *Workspace) Init(ctx context.Context, opts InitOptions) (root, issuing *pki.Authority, err error) {
+	if opts.Intermediates < 0 || opts.Intermediates > maxIntermediates {
+		return nil, nil, fmt.Errorf("init workspace %q: %d intermediates, want 0 to %d", w.dir, opts.Intermediates,
+			maxIntermediates)
+	}
+	if w.Exists() && !opts.Force { // the answer comes before the work of making keys, and again under the lock
+		return nil, nil, w.rootExists()
+	}
+	encode, err := keyEncoder(opts.KeyPassphrase)
+	if err != nil {
+		return nil, nil, fmt.Errorf("init workspace %q: %w", w.dir, err)
+	}
+	cas, err := makeCAs(ctx, opts)
+	if err != nil {
+		return nil, nil, fmt.Errorf("init workspace %q: %w", w.dir, err)
+	}
+	err = w.update(ctx, clock(opts.Root.Now), func(d *draft) error {
+		if _, ok := d.entries[RootName]; ok && !opts.Force {
+			return w.rootExists()
+		}
+		if err := d.retireTree(RootName); err != nil {
+			return err
+		}
+		for i, ca := range cas {
+			name, issuer := RootName, ""
+			if i > 0 {
+				name, issuer = intermediateName(i), issuerOf(i)
+			}
+			if err := d.retireTree(name); err != nil {
+				return err
+			}
+			if err := d.putCA(name, issuer, ca, opts.Force, encode); err != nil {
+				return err
+			}
+		}
+		return d.putChainCA(cas[len(cas)-1], opts.Force)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return cas[0], cas[len(cas)-1], nil
+}
+
+// issuerOf is the name of the issuer of the n-th intermediate.
+func issuerOf(n int) string {
+	if n == 1 {
+		return RootName
+	}
+	return intermediateName(n - 1)
+}
+
+func (w *Workspace) rootExists() error {
+	return fmt.Errorf("init workspace %q: the root ca %w", w.dir, ErrExists)
+}
+
+// makeCAs makes the root and the intermediates in memory.
+func makeCAs(ctx context.Context, opts InitOptions) ([]*pki.Authority, error) {
+	root, err := pki.NewRoot(&opts.Root)
+	if err != nil {
+		return nil, err
+	}
+	cas := []*pki.Authority{root}
+	for n := 1; n <= opts.Intermediates; n++ {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		o := opts.Intermediate
+		if o.CommonName != "" && n > 1 {
+			o.CommonName = fmt.Sprintf("%s %d", o.CommonName, n)
+		}
+		ca, err := cas[n-1].NewIntermediate(&o)
+		if err != nil {
+			return nil, err
+		}
+		cas = append(cas, ca)
+	}
+	return cas, nil
+}
+
+// retireTree removes an entry and everything issued below it, and plans to move their files away.
+func (d *draft) retireTree(name string) error {
+	e, ok := d.entries[name]
+	if !ok {
+		return nil
+	}
+	delete(d.entries, name)
+	for _, file := range e.Files.all() {
+		if err := d.retire(file); err != nil {
+			return err
+		}
+	}
+	for child, c := range d.entries {
+		if c.CA == name {
+			if err := d.retireTree(child); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// putFile stages a file whose place must be free, or is freed by force.
+func (d *draft) putFile(name string, data []byte, key, force bool) error {
+	info, err := d.f.lstat(name)
+	if err != nil {
+		return err
+	}
+	if info != nil && !d.moves(name) {
+		if !force {
+			return fmt.Errorf("write %q: it %w", d.f.show(name), ErrExists)
+		}
+		if err := d.retire(name); err != nil {
+			return err
+		}
+	}
+	if key {
+		return d.put(name, data, keyMode)
+	}
+	return d.put(name, data, certMode)
+}
+
+// putCA stages the certificate and key of a CA.
+func (d *draft) putCA(name, issuer string, a *pki.Authority, force bool, encode keyEncoding) error {
+	b := a.Bundle()
+	files := defaultFiles(name)
+	files.FullChain, files.PFX, files.PFXPassword = "", "", ""
+	key, err := encode(a.Key())
+	if err != nil {
+		return err
+	}
+	if err := d.putFile(files.Key, key, true, force); err != nil {
+		return err
+	}
+	if err := d.putFile(files.Certificate, b.CertificatePEM(), false, force); err != nil {
+		return err
+	}
+	d.entries[name] = newEntry(name, issuer, b.Profile, b.Certificate, files)
+	return nil
+}
+
+// putChainCA stages the file with the issuing CA first and the root last. It follows from the others, so it is
+// replaced without force when the CAs are.
+func (d *draft) putChainCA(issuing *pki.Authority, force bool) error {
+	return d.putFile(chainCAFile, pki.EncodeCertificatesPEM(issuing.Chain()...), false, force)
+}
+
+type keyEncoding func(key crypto.Signer) ([]byte, error)
+
+// keyEncoder returns how keys of CAs are written.
+func keyEncoder(passphrase func() ([]byte, error)) (keyEncoding, error) {
+	if passphrase == nil {
+		return pki.EncodeKeyPEM, nil
+	}
+	secret, err := passphrase()
+	if err != nil {
+		return nil, fmt.Errorf("get pass phrase for new keys: %w", err)
+	}
+	return func(key crypto.Signer) ([]byte, error) { return pki.EncodeEncryptedKeyPEM(key, secret) }, nil
+}
+
+func clock(now func() time.Time) time.Time {
+	if now == nil {
+		return time.Now()
+	}
+	return now()
+}

@@ -1,0 +1,398 @@
+package workspace
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.step.sm/crypto/randutil"
+
+	"github.com/dpskit/dpskit/pkg/pki"
+)
+
+// pfxPasswordLength gives 143 bits of randomness in letters and digits.
+const pfxPasswordLength = 24
+
+// DeviceOptions asks for a device certificate.
+type DeviceOptions struct {
+	ID       string // registration ID
+	CA       string // default: [Workspace.DefaultCA]
+	KeyType  pki.KeyType
+	Validity pki.Validity
+	// SelfSigned makes a certificate for an individual enrollment that needs no CA.
+	SelfSigned bool
+	// PFX asks for a PKCS#12 file as well; see [IssueOptions].
+	PFX *pki.PFXOptions
+	// Force moves a certificate of that name to the replaced folder.
+	Force bool
+	// Passphrase is called when the key of the CA is encrypted.
+	Passphrase func() ([]byte, error)
+	Now        func() time.Time
+}
+
+// IssueOptions asks for a certificate of any profile but a CA.
+type IssueOptions struct {
+	// Name is what the workspace and its files call the certificate. Default: its common name.
+	Name string
+	// Request says what to issue. Its Now is also the time of the change.
+	Request pki.IssueRequest
+	// CA is the name of the signing CA. Default: [Workspace.DefaultCA].
+	CA         string
+	SelfSigned bool
+	// PFX asks for a PKCS#12 file as well. With an empty password one is made up and written beside the key, unless
+	// EmptyPFXPassword is set.
+	PFX              *pki.PFXOptions
+	EmptyPFXPassword bool
+	Force            bool
+	Passphrase       func() ([]byte, error)
+}
+
+// Issued is the result of one [IssueOptions].
+type Issued struct {
+	Name   string
+	Bundle *pki.Bundle
+	Paths  Paths
+}
+
+// IssueDevice makes a device certificate and writes it. It fails with [ErrExists] when there is one of that name and
+// Force is not set, and with [ErrNameConflict] when there is one that differs only by case.
+func (w *Workspace) IssueDevice(ctx context.Context, opts DeviceOptions) (*pki.Bundle, Paths, error) {
+	return w.Issue(ctx, opts.issue())
+}
+
+func (o DeviceOptions) issue() IssueOptions {
+	return IssueOptions{
+		Name: o.ID, CA: o.CA, SelfSigned: o.SelfSigned, PFX: o.PFX, Force: o.Force, Passphrase: o.Passphrase,
+		Request: pki.IssueRequest{
+			Profile: pki.ProfileDevice, CommonName: o.ID, KeyType: o.KeyType, Validity: o.Validity, Now: o.Now,
+		},
+	}
+}
+
+// Issue makes one certificate and writes it. See [Workspace.IssueAll].
+func (w *Workspace) Issue(ctx context.Context, opts IssueOptions) (*pki.Bundle, Paths, error) {
+	issued, err := w.IssueAll(ctx, []IssueOptions{opts})
+	if err != nil {
+		return nil, Paths{}, err
+	}
+	return issued[0].Bundle, issued[0].Paths, nil
+}
+
+// IssueAll makes several certificates in one change: all are written or none. The results are in the order of the
+// options. Keys are made before the workspace is locked.
+func (w *Workspace) IssueAll(ctx context.Context, opts []IssueOptions) ([]Issued, error) {
+	if len(opts) == 0 {
+		return nil, nil
+	}
+	opts = append([]IssueOptions(nil), opts...)
+	for i := range opts {
+		if err := opts[i].prepare(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.precheck(ctx, opts); err != nil {
+		return nil, err
+	}
+	for i := range opts {
+		if err := opts[i].makeKey(ctx); err != nil {
+			return nil, err
+		}
+	}
+	issued := make([]Issued, len(opts))
+	err := w.update(ctx, clock(opts[0].Request.Now), func(d *draft) error {
+		cas := map[string]*pki.Authority{}
+		for i := range opts {
+			b, err := d.issueOne(w.dir, &opts[i], cas)
+			if err != nil {
+				return err
+			}
+			issued[i] = Issued{Name: opts[i].Name, Bundle: b}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range issued {
+		issued[i].Paths = w.Paths(issued[i].Name)
+	}
+	return issued, nil
+}
+
+// prepare checks the names and fills in defaults, before any work is done.
+func (o *IssueOptions) prepare(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("issue certificate: %w", context.Cause(ctx))
+	}
+	if o.Request.Profile == "" {
+		o.Request.Profile = pki.ProfileDevice
+	}
+	cn, err := o.Request.Profile.CommonName(o.Request.CommonName)
+	if err != nil {
+		return fmt.Errorf("issue %s certificate: %w", o.Request.Profile, err)
+	}
+	if o.Name == "" {
+		o.Name = cn
+	}
+	if err := checkName(o.Name); err != nil {
+		return fmt.Errorf("issue %s certificate: %w", o.Request.Profile, err)
+	}
+	if isReserved(o.Name) && (o.Name != VerificationName || o.Request.Profile != pki.ProfileVerification) {
+		return fmt.Errorf("issue %s certificate: %w: the workspace keeps the name %q for itself", o.Request.Profile,
+			pki.ErrInvalidID, o.Name)
+	}
+	if o.PFX != nil && o.Request.PublicKey != nil {
+		return fmt.Errorf("issue %s certificate %q: a pfx needs the private key", o.Request.Profile, o.Name)
+	}
+	return nil
+}
+
+// precheck gives the common refusals before keys are made and before a folder is made.
+func (w *Workspace) precheck(ctx context.Context, opts []IssueOptions) error {
+	names := make(map[string]bool, len(opts))
+	for i := range opts {
+		key := strings.ToLower(opts[i].Name)
+		if names[key] {
+			return fmt.Errorf("issue %s certificate: %q is asked for twice", opts[i].Request.Profile, opts[i].Name)
+		}
+		names[key] = true
+	}
+	return w.view(ctx, func(*folder) error {
+		for i := range opts {
+			if err := checkFree(w.state.entries, &opts[i]); err != nil {
+				return err
+			}
+			if err := w.state.checkCA(w.dir, &opts[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// checkCA refuses a signing CA that is not there.
+func (s *state) checkCA(dir string, o *IssueOptions) error {
+	if o.SelfSigned {
+		return nil
+	}
+	name := o.CA
+	if name == "" {
+		name = s.defaultCA()
+	}
+	if _, err := s.lookup(dir, name); err != nil {
+		if len(s.entries) == 0 {
+			err = fmt.Errorf("workspace %q has no ca yet: %w", dir, err)
+		}
+		return fmt.Errorf("issue %s certificate %q: %w", o.Request.Profile, o.Name, err)
+	}
+	return nil
+}
+
+// checkFree refuses a name that is taken.
+func checkFree(entries map[string]Entry, o *IssueOptions) error {
+	if _, ok := entries[o.Name]; ok {
+		if !o.Force {
+			return fmt.Errorf("issue %s certificate: %q %w", o.Request.Profile, o.Name, ErrExists)
+		}
+		return nil
+	}
+	for name := range entries {
+		if strings.EqualFold(name, o.Name) {
+			return fmt.Errorf("issue %s certificate: %q %w from %q", o.Request.Profile, o.Name, ErrNameConflict, name)
+		}
+	}
+	return nil
+}
+
+func (o *IssueOptions) makeKey(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("issue certificate: %w", context.Cause(ctx))
+	}
+	if o.Request.Key != nil || o.Request.PublicKey != nil {
+		return nil
+	}
+	key, err := pki.GenerateKey(o.Request.KeyType)
+	if err != nil {
+		return fmt.Errorf("issue %s certificate %q: %w", o.Request.Profile, o.Name, err)
+	}
+	o.Request.Key = key
+	return nil
+}
+
+// issueOne signs and stages one certificate.
+func (d *draft) issueOne(dir string, o *IssueOptions, cas map[string]*pki.Authority) (*pki.Bundle, error) {
+	if err := checkFree(d.entries, o); err != nil {
+		return nil, err
+	}
+	b, ca, err := d.sign(dir, o, cas)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.retireTree(o.Name); err != nil {
+		return nil, err
+	}
+	if err := d.putBundle(o, ca, b); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// sign makes the certificate and returns it with the name of its CA.
+func (d *draft) sign(dir string, o *IssueOptions, cas map[string]*pki.Authority) (*pki.Bundle, string, error) {
+	if o.SelfSigned {
+		b, err := pki.SelfSigned(o.Request)
+		return b, "", err
+	}
+	if err := d.state.checkCA(dir, o); err != nil {
+		return nil, "", err
+	}
+	name := o.CA
+	if name == "" {
+		name = d.state.defaultCA()
+	}
+	a, ok := cas[name]
+	if !ok {
+		var err error
+		if a, err = d.state.authority(d.read, dir, name, o.Passphrase); err != nil {
+			return nil, "", err
+		}
+		cas[name] = a
+	}
+	b, err := a.Issue(o.Request)
+	if err != nil {
+		return nil, "", err
+	}
+	e, err := d.state.lookup(dir, name)
+	return b, e.Name, err
+}
+
+// putBundle stages the files of a certificate and lists it.
+func (d *draft) putBundle(o *IssueOptions, ca string, b *pki.Bundle) error {
+	all := defaultFiles(o.Name)
+	files := Files{Certificate: all.Certificate, FullChain: all.FullChain}
+	if b.Key != nil {
+		key, err := b.KeyPEM()
+		if err != nil {
+			return err
+		}
+		files.Key = all.Key
+		if err := d.putFile(files.Key, key, true, o.Force); err != nil {
+			return err
+		}
+	}
+	if err := d.putFile(files.Certificate, b.CertificatePEM(), false, o.Force); err != nil {
+		return err
+	}
+	if err := d.putFile(files.FullChain, b.FullChainPEM(), false, o.Force); err != nil {
+		return err
+	}
+	if o.PFX != nil {
+		if err := d.putPFX(o, b, all, &files); err != nil {
+			return err
+		}
+	}
+	d.entries[o.Name] = newEntry(o.Name, ca, b.Profile, b.Certificate, files)
+	return nil
+}
+
+func (d *draft) putPFX(o *IssueOptions, b *pki.Bundle, all Files, files *Files) error {
+	pfx := *o.PFX
+	if pfx.Password == "" && !o.EmptyPFXPassword {
+		password, err := randutil.Alphanumeric(pfxPasswordLength)
+		if err != nil {
+			return fmt.Errorf("make pfx password: %v", err)
+		}
+		pfx.Password, files.PFXPassword = password, all.PFXPassword
+		if err := d.putFile(files.PFXPassword, []byte(password+"\n"), true, o.Force); err != nil {
+			return err
+		}
+	}
+	data, err := b.PFX(pfx)
+	if err != nil {
+		return err
+	}
+	files.PFX = all.PFX
+	return d.putFile(files.PFX, data, true, o.Force)
+}
+
+// VerificationOptions asks for a proof of possession.
+type VerificationOptions struct {
+	Code string // as the service gave it; white space around it is taken off
+	CA   string // the CA to prove; default "root"
+	// Authority is a CA from outside of the workspace to prove instead.
+	Authority  *pki.Authority
+	KeyType    pki.KeyType
+	Validity   pki.Validity
+	Passphrase func() ([]byte, error)
+	Now        func() time.Time
+}
+
+// IssueVerification makes a proof of possession, whose common name is the code. It is always called
+// "verification-code" and takes the place of an earlier one, which is of no further use.
+func (w *Workspace) IssueVerification(ctx context.Context, opts VerificationOptions) (*pki.Bundle, Paths, error) {
+	o := IssueOptions{
+		Name: VerificationName, CA: opts.CA, Passphrase: opts.Passphrase,
+		Request: pki.IssueRequest{
+			Profile: pki.ProfileVerification, CommonName: opts.Code, KeyType: opts.KeyType, Validity: opts.Validity,
+			Now: opts.Now,
+		},
+	}
+	if o.CA == "" {
+		o.CA = RootName
+	}
+	if err := o.prepare(ctx); err != nil {
+		return nil, Paths{}, err
+	}
+	if opts.Authority == nil {
+		err := w.view(ctx, func(*folder) error { return w.state.checkCA(w.dir, &o) })
+		if err != nil {
+			return nil, Paths{}, err
+		}
+	}
+	if err := o.makeKey(ctx); err != nil {
+		return nil, Paths{}, err
+	}
+	var b *pki.Bundle
+	err := w.update(ctx, clock(opts.Now), func(d *draft) error {
+		var err error
+		ca := ""
+		if opts.Authority != nil {
+			b, err = opts.Authority.Issue(o.Request)
+		} else {
+			b, ca, err = d.sign(w.dir, &o, map[string]*pki.Authority{})
+		}
+		if err != nil {
+			return err
+		}
+		return d.replaceVerification(ca, b)
+	})
+	if err != nil {
+		return nil, Paths{}, err
+	}
+	return b, w.Paths(VerificationName), nil
+}
+
+// replaceVerification stages a proof over the one that is there.
+func (d *draft) replaceVerification(ca string, b *pki.Bundle) error {
+	files := defaultFiles(VerificationName)
+	if err := d.retire(files.PFX); err != nil { // the original script made one, of the old certificate
+		return err
+	}
+	files.PFX, files.PFXPassword = "", ""
+	key, err := b.KeyPEM()
+	if err != nil {
+		return err
+	}
+	if err := d.put(files.Key, key, keyMode); err != nil {
+		return err
+	}
+	if err := d.put(files.Certificate, b.CertificatePEM(), certMode); err != nil {
+		return err
+	}
+	if err := d.put(files.FullChain, b.FullChainPEM(), certMode); err != nil {
+		return err
+	}
+	d.entries[VerificationName] = newEntry(VerificationName, ca, b.Profile, b.Certificate, files)
+	return nil
+}

@@ -1,0 +1,183 @@
+package workspace
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/dpskit/dpskit/pkg/pki"
+)
+
+// Authority returns a CA of the workspace with its key: "root", "intermediate", "intermediate2", or another name of
+// a CA. passphrase is called once, and only when the key is encrypted; nil means that there is none, which gives
+// [pki.ErrPassphraseRequired].
+//
+// Files that are missing or do not fit together give [ErrBroken].
+func (w *Workspace) Authority(name string, passphrase func() ([]byte, error)) (*pki.Authority, error) {
+	var a *pki.Authority
+	err := w.view(context.Background(), func(f *folder) error {
+		var err error
+		a, err = w.state.authority(f, w.dir, name, passphrase)
+		return err
+	})
+	return a, err
+}
+
+func (s *state) authority(f *folder, dir, name string, passphrase func() ([]byte, error)) (*pki.Authority, error) {
+	e, err := s.lookup(dir, name)
+	if err != nil {
+		return nil, fmt.Errorf("load ca: %w", err)
+	}
+	if !e.Profile.IsCA() {
+		return nil, fmt.Errorf("load ca %q: %w: it is a %s certificate", name, pki.ErrNotCA, e.Profile)
+	}
+	chain, err := s.chain(f, e)
+	if err != nil {
+		return nil, err
+	}
+	key, err := s.key(f, e, passphrase)
+	if err != nil {
+		return nil, err
+	}
+	if key == nil {
+		return nil, fmt.Errorf("load ca %q: the workspace has no key for it", name)
+	}
+	a, err := pki.LoadAuthority(chain, key)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBroken, err)
+	}
+	return a, nil
+}
+
+// Bundle returns a certificate of the workspace with its key and issuers. The key is nil when the workspace has
+// none. An encrypted key gives [pki.ErrPassphraseRequired]; see [Workspace.BundleWithPassphrase]. Files that are
+// missing or do not fit together give [ErrBroken].
+func (w *Workspace) Bundle(name string) (*pki.Bundle, error) {
+	return w.BundleWithPassphrase(name, nil)
+}
+
+// BundleWithPassphrase is [Workspace.Bundle] for a key that may be encrypted; passphrase is called only then.
+func (w *Workspace) BundleWithPassphrase(name string, passphrase func() ([]byte, error)) (*pki.Bundle, error) {
+	var b *pki.Bundle
+	err := w.view(context.Background(), func(f *folder) error {
+		e, err := w.state.lookup(w.dir, name)
+		if err != nil {
+			return err
+		}
+		b, err = w.state.bundle(f, e, passphrase)
+		return err
+	})
+	return b, err
+}
+
+func (s *state) bundle(f *folder, e Entry, passphrase func() ([]byte, error)) (*pki.Bundle, error) {
+	chain, err := s.chain(f, e)
+	if err != nil {
+		return nil, err
+	}
+	key, err := s.key(f, e, passphrase)
+	if err != nil {
+		return nil, err
+	}
+	if key != nil && !pki.KeyMatches(chain[0], key) {
+		return nil, fmt.Errorf("load %q: %w: %w: %q", e.Name, ErrBroken, pki.ErrKeyMismatch, f.show(e.Files.Key))
+	}
+	return &pki.Bundle{Profile: e.Profile, Certificate: chain[0], Key: key, Issuers: chain[1:]}, nil
+}
+
+// Chain returns a certificate of the workspace and its issuers, the root last, without looking at any key.
+func (w *Workspace) Chain(name string) ([]*x509.Certificate, error) {
+	var chain []*x509.Certificate
+	err := w.view(context.Background(), func(f *folder) error {
+		e, err := w.state.lookup(w.dir, name)
+		if err != nil {
+			return err
+		}
+		chain, err = w.state.chain(f, e)
+		return err
+	})
+	return chain, err
+}
+
+// chain reads a certificate and its issuers: from its full chain file when it has one, else along the CAs.
+func (s *state) chain(f *folder, e Entry) ([]*x509.Certificate, error) {
+	cert, err := s.certificate(f, e)
+	if err != nil {
+		return nil, err
+	}
+	chain := []*x509.Certificate{cert}
+	if e.Files.FullChain != "" {
+		if chain, err = readCertificates(f, e.Files.FullChain); err != nil {
+			return nil, broken(e, err)
+		}
+		if !chain[0].Equal(cert) {
+			return nil, broken(e, fmt.Errorf("the files %q and %q do not match", e.Files.Certificate, e.Files.FullChain))
+		}
+	} else {
+		for at := e; at.CA != ""; {
+			if at = s.entries[at.CA]; len(chain) > len(s.entries) {
+				return nil, broken(e, errors.New("the manifest lists its cas in a circle"))
+			}
+			ca, err := s.certificate(f, at)
+			if err != nil {
+				return nil, err
+			}
+			chain = append(chain, ca)
+		}
+	}
+	for i, ca := range chain[1:] {
+		if !issued(ca, chain[i]) {
+			return nil, broken(e, fmt.Errorf("certificate %q was not issued by %q", chain[i].Subject, ca.Subject))
+		}
+	}
+	return chain, nil
+}
+
+// certificate reads the certificate of an entry and compares it with the manifest.
+func (s *state) certificate(f *folder, e Entry) (*x509.Certificate, error) {
+	cert, err := readCertificate(f, e.Files.Certificate)
+	if err != nil {
+		return nil, broken(e, err)
+	}
+	if pki.SHA256Thumbprint(cert) != e.SHA256Thumbprint {
+		return nil, broken(e, fmt.Errorf("%q is another certificate than the manifest lists", f.show(e.Files.Certificate)))
+	}
+	return cert, nil
+}
+
+// key reads the key of an entry, nil when it has none.
+func (s *state) key(f *folder, e Entry, passphrase func() ([]byte, error)) (crypto.Signer, error) {
+	if e.Files.Key == "" {
+		return nil, nil
+	}
+	data, err := f.read(e.Files.Key, maxFile)
+	if err != nil {
+		return nil, broken(e, err)
+	}
+	key, err := pki.ParseKey(data, nil)
+	if errors.Is(err, pki.ErrPassphraseRequired) && passphrase != nil {
+		var secret []byte
+		if secret, err = passphrase(); err != nil {
+			return nil, fmt.Errorf("get pass phrase of %q: %w", f.show(e.Files.Key), err)
+		}
+		key, err = pki.ParseKey(data, secret)
+	}
+	switch {
+	case errors.Is(err, pki.ErrPassphraseRequired), errors.Is(err, pki.ErrWrongPassphrase):
+		return nil, fmt.Errorf("read %q: %w", f.show(e.Files.Key), err)
+	case err != nil:
+		return nil, broken(e, fmt.Errorf("read %q: %w", f.show(e.Files.Key), err))
+	}
+	return key, nil
+}
+
+// broken marks files that are missing or wrong. A file that may not be read is no damage.
+func broken(e Entry, err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("load %q: %w", e.Name, err)
+	}
+	return fmt.Errorf("load %q: %w: %w", e.Name, ErrBroken, err)
+}

@@ -1,0 +1,62 @@
+package workspace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+const (
+	lockWait  = 5 * time.Second
+	lockRetry = 20 * time.Millisecond
+)
+
+// lockExclusive waits for the right to change the folder. The lock file is made inside the folder and stays there:
+// removing it would let two processes lock two different files.
+func lockExclusive(ctx context.Context, f *folder) (unlock func(), err error) {
+	file, err := f.root.OpenFile(lockFile, os.O_RDWR|os.O_CREATE, keyMode)
+	if err != nil {
+		return nil, fmt.Errorf("lock workspace %q: %w", f.dir, cause(err))
+	}
+	if err := file.Close(); err != nil {
+		return nil, fmt.Errorf("lock workspace %q: %w", f.dir, cause(err))
+	}
+	lock := flock.New(filepath.Join(f.dir, lockFile), flock.SetFlag(os.O_RDWR))
+	return waitLock(ctx, f, lock, lock.TryLockContext)
+}
+
+// lockShared waits until no process changes the folder. Without a lock file none does; without the right to open it
+// reading goes on unlocked.
+func lockShared(ctx context.Context, f *folder) (unlock func(), err error) {
+	file, err := f.root.Open(lockFile)
+	if err != nil {
+		return func() {}, nil
+	}
+	if err := file.Close(); err != nil {
+		return nil, fmt.Errorf("lock workspace %q: %w", f.dir, cause(err))
+	}
+	lock := flock.New(filepath.Join(f.dir, lockFile), flock.SetFlag(os.O_RDONLY))
+	return waitLock(ctx, f, lock, lock.TryRLockContext)
+}
+
+func waitLock(ctx context.Context, f *folder, lock *flock.Flock,
+	try func(context.Context, time.Duration) (bool, error),
+) (func(), error) {
+	bounded, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	ok, err := try(bounded, lockRetry)
+	switch {
+	case ok:
+		return func() { _ = lock.Unlock() }, nil // closing the file frees it in any case
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("lock workspace %q: %w", f.dir, context.Cause(ctx))
+	case errors.Is(err, context.DeadlineExceeded) || err == nil:
+		return nil, fmt.Errorf("lock workspace %q: %w: waited %s for %q", f.dir, ErrLocked, lockWait, f.show(lockFile))
+	}
+	return nil, fmt.Errorf("lock workspace %q: %w", f.dir, cause(err))
+}
