@@ -55,8 +55,8 @@ func CheckHost(host string) error {
 			return errors.New("port is not a number from 1 to 65535")
 		}
 	}
-	if strings.Contains(name, ":") { // an IPv6 literal, brackets already gone
-		if _, err := netip.ParseAddr(name); err != nil {
+	if strings.HasPrefix(host, "[") { // an IPv6 literal, brackets already gone
+		if addr, err := netip.ParseAddr(name); err != nil || !addr.Is6() || addr.Zone() != "" {
 			return errors.New("host name is not a valid IPv6 address")
 		}
 		return nil

@@ -14,8 +14,9 @@ const redacted = "REDACTED"
 // yield REDACTED; only [Secret.Reveal] returns the text.
 //
 // The guard works through methods, which package fmt cannot call on an
-// unexported field of a struct. Keep a Secret in an exported field, or capture
-// it in a closure as the clients of this module do.
+// unexported field of a struct, nor encoding/json on the key of a map. Keep a
+// Secret in an exported field, or capture it in a closure as the clients of this
+// module do, and never use one as a key.
 type Secret string
 
 // Reveal returns the text itself. Call it only where the text is used.
@@ -38,5 +39,5 @@ func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 // [Secret.Reveal] instead.
 func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 
-// MarshalText returns REDACTED; it also covers XML, YAML and map keys.
+// MarshalText returns REDACTED, for XML and others.
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }

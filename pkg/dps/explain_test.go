@@ -1,0 +1,193 @@
+package dps_test
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/dpskit/dpskit/pkg/dps"
+)
+
+// registrationError stands for device.RegistrationError, which this package
+// must not import.
+type registrationError struct {
+	status  string
+	code    int
+	message string
+}
+
+func (e registrationError) Error() string              { return e.status }
+func (e registrationError) RegistrationStatus() string { return e.status }
+func (e registrationError) ErrorCode() int             { return e.code }
+func (e registrationError) ErrorMessage() string       { return e.message }
+
+func refusal(status, code int, errorCode, message string) error {
+	return fmt.Errorf("outer: %w", &dps.Error{Op: "o", StatusCode: status, Code: code, ErrorCode: errorCode, Message: message})
+}
+
+// Each case gives a word that only its own explanation has.
+func TestExplain(t *testing.T) {
+	tests := []struct {
+		name     string
+		err      error
+		contains string
+	}{
+		{"401002 CA", refusal(401, 401002, "", "CA certificate not found."), "intermediate certificates were not sent"},
+		{"401002 chain", refusal(401, 401002, "", "Signing certificate info did not match chain elements"), "does not contain the signing certificate"},
+		{"401002 invalid", refusal(401, 401002, "", "Invalid certificate."), "certgen doctor"},
+		{"401002 hub", refusal(401, 401002, "", "IotHubUnauthorizedAccess"), "id scope"},
+		{"401002 hub, wrapped", refusal(401, 401002, "", "Unauthorized access"), "IoT hub behind"},
+		{"401002 key", refusal(401, 401002, "", "Unauthorized"), "enroll group keys"},
+		{"401000", refusal(401, 401000, "", "Unauthorized"), "connection string of the policy"},
+		{"401001", refusal(401, 401001, "", "iot hub not found"), "does not exist any more"},
+		{"404201", refusal(404, 404201, "", ""), "enroll individual list"},
+		{"404202", refusal(404, 404202, "", ""), "no registration record"},
+		{"404204", refusal(404, 404204, "", ""), "enroll group create"},
+		{"409201", refusal(409, 409201, "", ""), "enrollment with this registration id"},
+		{"409202", refusal(409, 409202, "", ""), "enrollment group with this id"},
+		{"409203", refusal(409, 409203, "", ""), "twice at the same time"},
+		{"412", refusal(412, 0, "", ""), "changed after it was read"},
+		{"412001", refusal(412, 412001, "", "Invalid ETag supplied."), "changed after it was read"},
+		{"etag quotes", refusal(400, 0, "", "ETag is invalid"), "extra quotes"},
+		{"400004 id", refusal(400, 400004, "", "Invalid RegistrationId"), "common name"},
+		{"400004 base64", refusal(400, 400004, "", "x is not a valid base64 string value"), "certgen inspect"},
+		{"400004 policy", refusal(400, 400004, "", "allocationPolicy must be specified when iotHubs are specified"), "allocation policy"},
+		{"400053", refusal(400, 400053, "", "Proof-Of-Possession failed."), "certgen verification"},
+		{"400099", refusal(400, 400099, "", ""), "no certificate in the request"},
+		{"400207", refusal(400, 400207, "", ""), "webhook"},
+		{"400208", refusal(400, 400208, "", ""), "No hub is linked"},
+		{"400209", refusal(400, 400209, "", ""), "link the hub again"},
+		{"400305", refusal(400, 400305, "", ""), "3 to 50"},
+		{"400309", refusal(400, 400309, "", ""), "residency"},
+		{"404001", refusal(404, 404001, "", ""), "provisioningserviceowner"},
+		{"old key name", refusal(404, 0, "KeyNameNotFound", ""), "provisioningserviceowner"},
+		{"500019", refusal(500, 500019, "", ""), "will fail on it again"},
+		{"api version", refusal(400, 0, "", "ErrorCode:ArgumentInvalid;Unknown api version"), "API version"},
+		{"NoRegisteredProviderFound", refusal(400, 0, "NoRegisteredProviderFound", ""), "API version"},
+		{"ResourceNotFound", refusal(404, 0, "ResourceNotFound", ""), "resource group"},
+		{"ResourceGroupNotFound", refusal(404, 0, "ResourceGroupNotFound", ""), "no resource group"},
+		{"SubscriptionNotFound", refusal(404, 0, "SubscriptionNotFound", ""), "tenant"},
+		{"AuthorizationFailed", refusal(403, 0, "AuthorizationFailed", ""), "Contributor"},
+		{"InvalidAuthenticationTokenAudience", refusal(401, 0, "InvalidAuthenticationTokenAudience", ""), "another service"},
+		{"InvalidAuthenticationToken", refusal(401, 0, "InvalidAuthenticationToken", ""), "az login"},
+		{"AuthenticationFailed", refusal(401, 0, "AuthenticationFailed", ""), "az login"},
+		{"MissingSubscriptionRegistration", refusal(409, 0, "MissingSubscriptionRegistration", ""), "az provider register"},
+		{"ScopeLocked", refusal(409, 0, "ScopeLocked", ""), "lock"},
+		{"SubscriptionRequestsThrottled", refusal(429, 0, "SubscriptionRequestsThrottled", ""), "slow down"},
+		{"GatewayTimeout", refusal(504, 0, "GatewayTimeout", ""), "no answer from the devices service"},
+		{"ResourceOperationFailure", refusal(400, 0, "ResourceOperationFailure", ""), "started the operation"},
+		{"400", refusal(400, 400999, "", "x"), "value"},
+		{"401", refusal(401, 0, "", ""), "credentials"},
+		{"403", refusal(403, 0, "", ""), "not sufficient"},
+		{"404", refusal(404, 0, "", ""), "does not have"},
+		{"405", refusal(405, 0, "", ""), "does not offer"},
+		{"409", refusal(409, 0, "", ""), "conflicts"},
+		{"415", refusal(415, 0, "", ""), "does not offer"},
+		{"429", refusal(429, 429001, "", ""), "slow down"},
+		{"500", refusal(500, 0, "", ""), "tracking id"},
+		{"503", refusal(503, 0, "", ""), "overloaded"},
+		{"disabled", registrationError{"disabled", 0, ""}, "is disabled"},
+		{"failed 400208", registrationError{"failed", 400208, "x"}, "No hub is linked"},
+		{"failed 401002", registrationError{"failed", 401002, "CA certificate not found."}, "intermediate certificates were not sent"},
+		{"failed hub", registrationError{"failed", 0, "ErrorCode:IotHubUnauthorizedAccess;Unauthorized"}, "IoT hub behind"},
+		{"failed, nothing else known", registrationError{"failed", 0, ""}, "could not assign"},
+		{"iot hub string", fmt.Errorf("x: %w", dps.ErrIoTHubConnectionString), "DeviceId"},
+		{"connection string", fmt.Errorf("x: %w: y", dps.ErrConnectionString), "HostName, SharedAccessKeyName"},
+		{"id", fmt.Errorf("x: %w", dps.ErrInvalidID), "128"},
+		{"unresolved host", &dps.Error{Host: "h", Err: &net.DNSError{IsNotFound: true}}, "resolved"},
+		{"no emulator", &dps.Error{Host: "localhost:8443", Err: fmt.Errorf("dial: %w", syscall.ECONNREFUSED)}, "enroll emulator"},
+		{"unreachable", &dps.Error{Host: "h", Err: &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}}, "cannot be reached"},
+		{"plain HTTP", &dps.Error{Message: "http: server gave HTTP response to HTTPS client", Err: errors.New("x")}, "speaks HTTP"},
+		{"deadline", &dps.Error{Err: context.DeadlineExceeded}, "time allowed"},
+		{"no token", &dps.Error{Err: fmt.Errorf("%w: x", dps.ErrUnauthorized)}, "az login"},
+		{"another server", &dps.Error{StatusCode: 200, Err: dps.ErrUnexpectedAnswer}, "proxy"},
+		{"redirect", &dps.Error{StatusCode: 302, Err: dps.ErrUnexpectedAnswer}, "proxy"},
+		{"unknown CA", &dps.Error{Host: "h", Err: x509.UnknownAuthorityError{}}, "inspecting proxy"},
+		{"emulator CA", &dps.Error{Host: "127.0.0.1:1", Err: x509.UnknownAuthorityError{}}, "the emulator has its own CA"},
+		{"wrong name", &dps.Error{Err: x509.HostnameError{Certificate: &x509.Certificate{}, Host: "h"}}, "another host name"},
+		{"expired server", &dps.Error{Err: x509.CertificateInvalidError{Reason: x509.Expired}}, "check the clock first"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			x, ok := dps.Explain(tt.err)
+			if !ok {
+				t.Fatal("no explanation")
+			}
+			all := strings.Join([]string{x.What, x.Why, x.Fix}, "\n")
+			if !strings.Contains(strings.ToLower(all), strings.ToLower(tt.contains)) {
+				t.Errorf("%q is not in:\n%s", tt.contains, all)
+			}
+			checkStyle(t, x)
+		})
+	}
+}
+
+var flagName = regexp.MustCompile(`(^|\s)--?[a-z-]+`)
+
+func checkStyle(t *testing.T, x dps.Explanation) {
+	t.Helper()
+	for _, part := range []string{x.What, x.Why, x.Fix} {
+		switch {
+		case part == "":
+			t.Error("a part is empty")
+		case strings.Contains(part, "\n"):
+			t.Errorf("more than one line: %q", part)
+		case strings.HasSuffix(part, "."):
+			t.Errorf("ends in a period: %q", part)
+		case flagName.MatchString(part) && !strings.Contains(part, "az provider register"):
+			t.Errorf("names a flag: %q", part)
+		}
+	}
+}
+
+func TestExplainHasNoAdvice(t *testing.T) {
+	for _, err := range []error{nil, errors.New("x"), context.Canceled, &dps.Error{Err: context.Canceled},
+		refusal(418, 0, "", "teapot"), registrationError{status: "blacklisted"}} {
+		if x, ok := dps.Explain(err); ok || x != (dps.Explanation{}) {
+			t.Errorf("%v: got %+v", err, x)
+		}
+	}
+}
+
+func TestExplainClockSkew(t *testing.T) {
+	explain := func(status int, message string, skew time.Duration) string {
+		x, _ := dps.Explain(&dps.Error{StatusCode: status, Code: status*1000 + 2, Message: message, ClockSkew: skew})
+		checkStyle(t, x)
+		return x.What
+	}
+	if got := explain(401, "Unauthorized", time.Hour); !strings.Contains(got, "1h0m0s ahead of") {
+		t.Errorf("got %q", got)
+	}
+	if got := explain(401, "Invalid certificate.", -time.Hour); !strings.Contains(got, "1h0m0s behind") {
+		t.Errorf("got %q", got)
+	}
+	for name, got := range map[string]string{
+		"tolerated":         explain(401, "Unauthorized", 4*time.Minute),
+		"unknown":           explain(401, "Unauthorized", 0),
+		"the chain is it":   explain(401, "CA certificate not found.", time.Hour),
+		"not authorization": explain(404, "x", time.Hour),
+	} {
+		if strings.Contains(got, "clock") {
+			t.Errorf("%s: got %q", name, got)
+		}
+	}
+}
+
+func TestExplainAddsDetail(t *testing.T) {
+	x, _ := dps.Explain(&dps.Error{StatusCode: 401, Code: 401002, Message: "Invalid certificate.", Detail: "the device sent \"a\"\n\x1b[2J"})
+	if !strings.Contains(x.Why, `seen from here: the device sent "a"`) {
+		t.Errorf("got %q", x.Why)
+	}
+	checkStyle(t, x)
+	y, _ := dps.Explain(&dps.Error{StatusCode: 401, Code: 401002, Message: "Invalid certificate."})
+	if strings.Contains(y.Why, "seen from here") {
+		t.Errorf("the detail stays: %q", y.Why)
+	}
+}
