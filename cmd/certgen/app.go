@@ -1,0 +1,32 @@
+package main
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"github.com/dpskit/dpskit/cmd/internal/cliapp"
+)
+
+const appDescription = `The certificates go to the folder ./pki (--dir, $CERTGEN_DIR). From nothing to a device:
+
+   certgen init
+   certgen device my-device
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 pass phrase wrong or
+missing, 5 exists already, 6 verification failed, 7 folder in use, 8 partly done,
+130 interrupted.`
+
+func newApp(env *cliapp.Env) *cli.App {
+	return &cli.App{
+		Usage:       "make test certificates for Azure IoT Hub Device Provisioning Service",
+		Description: appDescription,
+		Commands: []*cli.Command{
+			newInitCmd(env, runInit),
+			newRootCmd(env, runInit),
+			newIntermediateCmd(env, runIntermediate),
+			newDeviceCmd(env, runDevice),
+			newVerificationCmd(env, runVerification),
+			newInspectCmd(env, runInspect),
+			newListCmd(env, runList),
+		},
+	}
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/dpskit/dpskit/cmd/internal/cliapp"
+	"github.com/dpskit/dpskit/pkg/pki"
+	"github.com/dpskit/dpskit/pkg/pki/workspace"
+)
+
+// deviceOptions are what device was asked for.
+type deviceOptions struct {
+	commonOptions
+	issueOptions
+	IDs        []string
+	SelfSigned bool
+	PFX        pfxOptions
+}
+
+func newDeviceCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, deviceOptions) error) *cli.Command {
+	return &cli.Command{
+		Name: "device", Usage: "make device certificates", ArgsUsage: "ID...",
+		Description: "The ID becomes the common name and, in DPS, the registration ID. Each device gets its own\n" +
+			"files: the certificate, the full chain (what a device presents), the key, and a PFX with\n" +
+			"everything. The PFX password is taken from --" + flagPFXPasswordFile + ", $" + envPFXPassword + ", or made at\n" +
+			"random and kept in private/ID.pfx.password.\n\n" +
+			"   certgen device my-device\n" +
+			"   certgen device dev-1 dev-2 dev-3 --days 7 --pfx=false\n" +
+			"   certgen device old-box --key-type rsa-2048 --ca root --pfx-profile legacy\n" +
+			"   certgen device --self-signed standalone",
+		Flags: append(append(append(keyFlags(),
+			&cli.BoolFlag{
+				Name: flagSelfSigned, Category: categoryIssuer,
+				Usage: "let the device sign its own certificate, for an individual enrollment",
+			},
+			caFlag("the lowest CA"), caKeyPasswordFlag(),
+		), pfxFlags()...), writeFlags()...),
+		Before: cliapp.MinArgs(1, "ID"),
+		Action: func(c *cli.Context) error {
+			opts := deviceOptions{
+				commonOptions: readWrite(env, c), IDs: c.Args().Slice(), SelfSigned: c.Bool(flagSelfSigned),
+			}
+			var err error
+			if opts.issueOptions, err = readIssue(env, c); err != nil {
+				return err
+			}
+			if opts.PFX, err = readPFX(c); err != nil {
+				return err
+			}
+			if err := opts.check(); err != nil {
+				return err
+			}
+			return run(c.Context, env, opts)
+		},
+	}
+}
+
+// check finds what is wrong with the command line before anything is written.
+func (opts deviceOptions) check() error {
+	seen := map[string]string{}
+	for _, id := range opts.IDs {
+		if err := pki.CheckRegistrationID(id); err != nil {
+			return err
+		}
+		key := strings.ToLower(id)
+		if other, ok := seen[key]; ok {
+			return cliapp.Usagef("device %q is given twice: %q", id, other)
+		}
+		seen[key] = id
+	}
+	if opts.SelfSigned && (opts.CA != "" || opts.CAPasswordFile != "") {
+		return cliapp.Usagef("--%s needs no CA: leave out --%s", flagSelfSigned, flagCA)
+	}
+	if opts.PFX.PasswordFile == "-" && opts.CAPasswordFile == "-" {
+		return cliapp.Usagef("standard input cannot be two passwords")
+	}
+	return nil
+}
+
+func runDevice(ctx context.Context, env *cliapp.Env, opts deviceOptions) error {
+	ws, err := workspace.Open(opts.Dir)
+	if err != nil {
+		return err
+	}
+	ca := ""
+	if !opts.SelfSigned {
+		if ca, err = findCA(ws, opts.CA); err != nil {
+			return err
+		}
+	}
+	pfx, err := opts.PFX.options(ctx, env)
+	if err != nil {
+		return err
+	}
+	passphrase := caPassphrase(ctx, env, opts.CAPasswordFile, ca)
+	requests := make([]workspace.IssueOptions, len(opts.IDs))
+	for i, id := range opts.IDs {
+		requests[i] = workspace.IssueOptions{
+			Request:    opts.request(env, pki.ProfileDevice, id),
+			CA:         ca,
+			SelfSigned: opts.SelfSigned,
+			PFX:        pfx,
+			Force:      opts.Force,
+			Passphrase: passphrase,
+		}
+	}
+	noteSlowKeys(env, opts.commonOptions, opts.KeyType, len(requests))
+	issued, err := ws.IssueAll(ctx, requests)
+	if err != nil {
+		return err
+	}
+	return reportIssued(env, opts.commonOptions, opts.issueOptions, ws, issued, func(first certificate) []string {
+		flags := []string{"--cert", first.Files.FullChain, "--key", first.Files.Key, "--id-scope", "ID-SCOPE"}
+		if strings.HasPrefix(first.Name, "-") {
+			return append(append([]string{"enroll", "device", "register"}, flags...), "--", first.Name)
+		}
+		return append([]string{"enroll", "device", "register", first.Name}, flags...)
+	})
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/dpskit/dpskit/cmd/internal/cliapp"
+	"github.com/dpskit/dpskit/pkg/pki"
+	"github.com/dpskit/dpskit/pkg/pki/workspace"
+)
+
+// maxIntermediates bounds the depth of a chain: TLS stacks of devices give up
+// at about ten certificates.
+const maxIntermediates = 8
+
+// initOptions are what init and root were asked for.
+type initOptions struct {
+	commonOptions
+	Root          pki.CAOptions
+	Intermediate  pki.CAOptions
+	Intermediates int
+	Alone         bool // the root is to be followed by 'certgen intermediate'
+}
+
+type initFunc = func(context.Context, *cliapp.Env, initOptions) error
+
+func newInitCmd(env *cliapp.Env, run initFunc) *cli.Command {
+	return &cli.Command{
+		Name: "init", Usage: "make a root CA and the CAs below it",
+		Description: "Without a flag: a root and one intermediate, with keys on the curve P-256, valid for\n" +
+			"30 days. Refuses if the folder has a root already.\n\n" +
+			"   certgen init\n" +
+			"   certgen init --intermediates 2 --key-type rsa-2048 --days 365\n" +
+			"   certgen init --dir ca2 --intermediates 0 --root-cn \"Contoso Test Root\"",
+		Flags: append(append(keyFlags(),
+			&cli.IntFlag{Name: flagIntermediates, Value: 1, Usage: "make a chain of `N` CAs below the root"},
+			&cli.StringFlag{Name: flagRootCN, Usage: "call the root `NAME` (default: " + strconv.Quote(pki.DefaultRootCN) + ")"},
+		), writeFlags()...),
+		Before: cliapp.NoArgs,
+		Action: func(c *cli.Context) error {
+			ca, _, err := readCAOptions(env, c)
+			if err != nil {
+				return err
+			}
+			n := c.Int(flagIntermediates)
+			if n < 0 || n > maxIntermediates {
+				return cliapp.Usagef("invalid --%s %d: want 0 to %d", flagIntermediates, n, maxIntermediates)
+			}
+			root := ca
+			root.CommonName = c.String(flagRootCN)
+			return run(c.Context, env, initOptions{
+				commonOptions: readWrite(env, c), Root: root, Intermediate: ca, Intermediates: n,
+			})
+		},
+	}
+}
+
+func newRootCmd(env *cliapp.Env, run initFunc) *cli.Command {
+	return &cli.Command{
+		Name: "root", Usage: "make a root CA alone",
+		Description: "Add CAs below it with 'certgen intermediate'. Refuses if the folder has a root already.\n\n" +
+			"   certgen root\n" +
+			"   certgen root --dir own --cn \"Contoso Test Root\" --key-type ec-p384 --path-len 1",
+		Flags: append(append(keyFlags(), pathLenFlag(),
+			&cli.StringFlag{Name: flagCN, Usage: "call the root `NAME` (default: " + strconv.Quote(pki.DefaultRootCN) + ")"},
+		), writeFlags()...),
+		Before: cliapp.NoArgs,
+		Action: func(c *cli.Context) error {
+			ca, _, err := readCAOptions(env, c)
+			if err != nil {
+				return err
+			}
+			if ca.MaxPathLen, err = readPathLen(c); err != nil {
+				return err
+			}
+			ca.CommonName = c.String(flagCN)
+			return run(c.Context, env, initOptions{commonOptions: readWrite(env, c), Root: ca, Alone: true})
+		},
+	}
+}
+
+// readCAOptions reads the key type and the validity of a new CA. asked says
+// whether the command line asks for an expiry.
+func readCAOptions(env *cliapp.Env, c *cli.Context) (ca pki.CAOptions, asked bool, err error) {
+	ca.Now = env.Now
+	if ca.KeyType, err = readKeyType(c); err != nil {
+		return ca, false, err
+	}
+	ca.Validity, asked, err = readValidity(c, env.Now())
+	return ca, asked, err
+}
+
+func runInit(ctx context.Context, env *cliapp.Env, opts initOptions) error {
+	ws, err := workspace.Open(opts.Dir)
+	if err != nil {
+		return err
+	}
+	noteSlowKeys(env, opts.commonOptions, opts.Root.KeyType, 1+opts.Intermediates)
+	_, issuing, err := ws.Init(ctx, workspace.InitOptions{
+		Root: opts.Root, Intermediate: opts.Intermediate, Intermediates: opts.Intermediates, Force: opts.Force,
+	})
+	if err != nil {
+		return err
+	}
+	chain := issuing.Chain()
+	made := &result{Dir: opts.Dir}
+	made.ChainCA = ws.ChainCAPath()
+	for i := len(chain) - 1; i >= 0; i-- {
+		if _, err := made.add(ws, caName(len(chain)-1-i)); err != nil {
+			return err
+		}
+	}
+	made.next = nextCommand(opts.Dir, "device", "my-device")
+	if opts.Alone {
+		made.next = nextCommand(opts.Dir, "intermediate")
+	}
+	return made.print(env, opts.commonOptions)
+}
+
+// caName is what the workspace calls the CA that stands level steps below the root.
+func caName(level int) string {
+	switch level {
+	case 0:
+		return "root"
+	case 1:
+		return "intermediate"
+	}
+	return fmt.Sprintf("intermediate%d", level)
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/dpskit/dpskit/cmd/internal/cliapp"
+	"github.com/dpskit/dpskit/pkg/pki"
+	"github.com/dpskit/dpskit/pkg/pki/workspace"
+)
+
+// intermediateOptions are what intermediate was asked for.
+type intermediateOptions struct {
+	commonOptions
+	Name           string // "": intermediate, intermediate2, ... whichever is free
+	CA             string // "": the CA before it, or root for a name of its own
+	CAPasswordFile string
+	Options        pki.CAOptions
+	ExpiryAsked    bool
+}
+
+func newIntermediateCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, intermediateOptions) error) *cli.Command {
+	return &cli.Command{
+		Name: "intermediate", Usage: "make a CA below another", ArgsUsage: "[NAME]",
+		Description: "Without a NAME the CAs are called intermediate, intermediate2, and so on.\n\n" +
+			"   certgen intermediate\n" +
+			"   certgen intermediate plant-7 --ca root --cn \"Contoso Plant 7\" --path-len 0",
+		Flags: append(append(keyFlags(), pathLenFlag(), caFlag("the CA before it, or root for a NAME of your own"), caKeyPasswordFlag(),
+			&cli.StringFlag{Name: flagCN, Usage: "call it `CN` in the certificate (default: NAME)"},
+		), writeFlags()...),
+		Before: optionalArg,
+		Action: func(c *cli.Context) error {
+			ca, asked, err := readCAOptions(env, c)
+			if err != nil {
+				return err
+			}
+			if ca.MaxPathLen, err = readPathLen(c); err != nil {
+				return err
+			}
+			ca.CommonName = c.String(flagCN)
+			return run(c.Context, env, intermediateOptions{
+				commonOptions: readWrite(env, c), Name: c.Args().First(), CA: c.String(flagCA),
+				CAPasswordFile: c.String(flagCAKeyPasswordFile), Options: ca, ExpiryAsked: asked,
+			})
+		},
+	}
+}
+
+func runIntermediate(ctx context.Context, env *cliapp.Env, opts intermediateOptions) error {
+	ws, err := workspace.Open(opts.Dir)
+	if err != nil {
+		return err
+	}
+	signer := orDefault(opts.CA, workspace.RootName)
+	if _, err := findCA(ws, signer); err != nil {
+		return err
+	}
+	noteSlowKeys(env, opts.commonOptions, opts.Options.KeyType, 1)
+	ca, _, err := ws.CreateIntermediate(ctx, workspace.IntermediateOptions{
+		Name: opts.Name, CA: opts.CA, Options: opts.Options, Force: opts.Force,
+		Passphrase: caPassphrase(ctx, env, opts.CAPasswordFile, signer),
+	})
+	if err != nil {
+		return err
+	}
+	name := orDefault(opts.Name, ws.DefaultCA())
+	issued := []workspace.Issued{{Name: name, Bundle: ca.Bundle()}}
+	asked := issueOptions{Validity: opts.Options.Validity, ExpiryAsked: opts.ExpiryAsked}
+	return reportIssued(env, opts.commonOptions, asked, ws, issued, func(first certificate) []string {
+		if first.Name == ws.DefaultCA() {
+			return nextCommand(opts.Dir, "device", "my-device")
+		}
+		return nextCommand(opts.Dir, "device", "my-device", "--"+flagCA, first.Name)
+	})
+}

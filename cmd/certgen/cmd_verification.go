@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/dpskit/dpskit/cmd/internal/cliapp"
+	"github.com/dpskit/dpskit/pkg/pki"
+	"github.com/dpskit/dpskit/pkg/pki/workspace"
+)
+
+// verificationOptions are what verification was asked for.
+type verificationOptions struct {
+	commonOptions
+	issueOptions
+	Code string
+	// CACert and CAKey are the files of a CA outside of the folder, both or none.
+	CACert, CAKey string
+}
+
+func newVerificationCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, verificationOptions) error) *cli.Command {
+	return &cli.Command{
+		Name: "verification", Usage: "make the certificate that proves possession of a CA's key", ArgsUsage: "CODE",
+		Description: "CODE is the verification code that the portal or 'enroll ca code' shows. The CA to be proven\n" +
+			"signs: the root of the folder, or another one. A new code replaces the certificate of the\n" +
+			"old one.\n\n" +
+			"   certgen verification 106A5B3E5B5C4F4C8D1E1D5A0B7C9F3E2D1C0B9A8F7E6D5C\n" +
+			"   certgen verification 106A5B3E5B5C --ca intermediate\n" +
+			"   certgen verification 106A5B3E5B5C --ca-cert my-ca.pem --ca-key my-ca.key --ca-key-password-file my-ca.password",
+		Flags: append(append(keyFlags(), caFlag("root"),
+			&cli.StringFlag{Name: flagCACert, Category: categoryIssuer, Usage: "sign with the CA certificate in `FILE`, from outside the folder"},
+			&cli.StringFlag{Name: flagCAKey, Category: categoryIssuer, Usage: "its key in `FILE`"},
+			caKeyPasswordFlag(),
+		), writeFlags()...),
+		Before: cliapp.ExactArgs("CODE"),
+		Action: func(c *cli.Context) error {
+			opts := verificationOptions{
+				commonOptions: readWrite(env, c), CACert: c.String(flagCACert), CAKey: c.String(flagCAKey),
+			}
+			var err error
+			if opts.issueOptions, err = readIssue(env, c); err != nil {
+				return err
+			}
+			if opts.Code, err = pki.NormalizeVerificationCode(c.Args().First()); err != nil {
+				return err
+			}
+			if err := opts.check(); err != nil {
+				return err
+			}
+			return run(c.Context, env, opts)
+		},
+	}
+}
+
+func (opts verificationOptions) check() error {
+	switch {
+	case (opts.CACert == "") != (opts.CAKey == ""):
+		return cliapp.Usagef("--%s and --%s go together", flagCACert, flagCAKey)
+	case opts.CACert != "" && opts.CA != "":
+		return cliapp.Usagef("--%s names a CA of the folder: leave out --%s and --%s", flagCA, flagCACert, flagCAKey)
+	}
+	return nil
+}
+
+func runVerification(ctx context.Context, env *cliapp.Env, opts verificationOptions) error {
+	external, err := opts.loadCA(ctx, env)
+	if err != nil {
+		return err
+	}
+	ws, err := workspace.Open(opts.Dir)
+	if err != nil {
+		return err
+	}
+	ca := orDefault(opts.CA, workspace.RootName)
+	if external == nil {
+		if ca, err = findCA(ws, ca); err != nil {
+			return err
+		}
+	}
+	noteSlowKeys(env, opts.commonOptions, opts.KeyType, 1)
+	bundle, _, err := ws.IssueVerification(ctx, workspace.VerificationOptions{
+		Code: opts.Code, CA: ca, Authority: external, KeyType: opts.KeyType, Validity: opts.Validity,
+		Passphrase: caPassphrase(ctx, env, opts.CAPasswordFile, ca), Now: env.Now,
+	})
+	if err != nil {
+		return err
+	}
+	issued := []workspace.Issued{{Name: workspace.VerificationName, Bundle: bundle}}
+	return reportIssued(env, opts.commonOptions, opts.issueOptions, ws, issued, func(first certificate) []string {
+		return []string{"enroll", "ca", "verify", "CA-NAME", "--cert", first.Files.Certificate}
+	})
+}
+
+// loadCA reads the CA from outside of the folder; nil when there is none.
+func (opts verificationOptions) loadCA(ctx context.Context, env *cliapp.Env) (*pki.Authority, error) {
+	if opts.CACert == "" {
+		return nil, nil
+	}
+	return loadCA(ctx, env, opts.CACert, opts.CAKey, opts.CAPasswordFile)
+}
+
+// loadCA reads a CA certificate, with its issuers if the file has them, and its key.
+func loadCA(ctx context.Context, env *cliapp.Env, certFile, keyFile, passwordFile string) (*pki.Authority, error) {
+	data, err := readFile(env, certFile)
+	if err != nil {
+		return nil, err
+	}
+	chain, err := pki.ParseCertificates(data)
+	if err != nil {
+		return nil, fmt.Errorf("read CA certificate %q: %w", certFile, err)
+	}
+	if data, err = readFile(env, keyFile); err != nil {
+		return nil, err
+	}
+	key, err := parseCAKey(data, caPassphrase(ctx, env, passwordFile, keyFile))
+	if err != nil {
+		return nil, fmt.Errorf("read CA key %q: %w", keyFile, err)
+	}
+	return pki.LoadAuthority(chain, key)
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+
+	"github.com/dpskit/dpskit/cmd/internal/cliapp"
+	"github.com/dpskit/dpskit/pkg/pki"
+	"github.com/dpskit/dpskit/pkg/pki/workspace"
+)
+
+// classify gives the exit code of the errors of pki and its workspace, and says
+// what to do about them. A command that knows better sets its own.
+func classify(err error) (code int, hints []string) {
+	for _, known := range knownErrors {
+		if errors.Is(err, known.err) {
+			if known.hint != "" {
+				hints = []string{known.hint}
+			}
+			return known.code, hints
+		}
+	}
+	return 0, nil
+}
+
+// knownErrors are tried in order: the more special error stands first.
+var knownErrors = []struct {
+	err  error
+	code int
+	hint string
+}{
+	{workspace.ErrNotFound, cliapp.ExitNotFound, "'certgen list' shows what the folder holds"},
+	{workspace.ErrExists, cliapp.ExitConflict, "choose another name, or use --force: what it replaces is kept in the folder 'replaced'"},
+	{workspace.ErrNameConflict, cliapp.ExitConflict, "DPS and many file systems do not tell the two apart: choose another name"},
+	{workspace.ErrLocked, cliapp.ExitUnavailable, "another certgen is at work in the folder: try again when it has ended"},
+	{workspace.ErrBroken, cliapp.ExitFailed, "nothing was changed: repair or move the file that the error names; without certgen.json the folder is read from its files"},
+	{pki.ErrPassphraseRequired, cliapp.ExitUnauthorized, "give it by --ca-key-password-file FILE, by $" + envCAPassword +
+		" or at a terminal; keys that the original certGen.sh made have the pass phrase 1234"},
+	{pki.ErrWrongPassphrase, cliapp.ExitUnauthorized, "check the file, the environment variable or what you typed: pass phrases are case-sensitive"},
+	{pki.ErrInvalidID, cliapp.ExitUsage, ""},
+	{pki.ErrKeyMismatch, cliapp.ExitFailed, "the certificate and the key must come from the same pair of files"},
+	{pki.ErrNotCA, cliapp.ExitFailed, "only a CA certificate (basic constraints CA:TRUE) can sign: choose another with --ca"},
+	{pki.ErrExpired, cliapp.ExitFailed, "make a new CA: 'certgen init --force --days 365' keeps the old files in the folder 'replaced'"},
+	{pki.ErrNotYetValid, cliapp.ExitFailed, "check the clock of this machine and --not-before of the CA"},
+	{fs.ErrPermission, cliapp.ExitFailed, "check who owns the folder and its permissions"},
+}

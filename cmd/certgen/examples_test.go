@@ -1,0 +1,98 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/urfave/cli/v2"
+
+	"github.com/dpskit/dpskit/cmd/internal/cliapp"
+)
+
+// exampleSetup is what the examples of a command find in their folder.
+var exampleSetup = map[string][]string{
+	"init":         nil,
+	"root":         nil,
+	"intermediate": {"certgen root"},
+	"device":       {"certgen init"},
+	"verification": {
+		"certgen init", "certgen init --dir mine",
+		"openssl pkcs8 -topk8 -in mine/private/azure-iot-test-only.root.ca.key.pem -out my-ca.key -passout file:my-ca.password",
+		"cp mine/certs/azure-iot-test-only.root.ca.cert.pem my-ca.pem",
+	},
+}
+
+// defaultSetup is for the other commands.
+var defaultSetup = []string{"certgen init", "certgen device my-device"}
+
+// Every example in a help text is run as it stands there.
+func TestExamples(t *testing.T) {
+	dir := t.TempDir()
+	app := newApp(&cliapp.Env{})
+	writeExamples(t, dir, "certgen", app.Description, nil)
+	for _, c := range app.Commands {
+		setup, ok := exampleSetup[c.Name]
+		if !ok {
+			setup = defaultSetup
+		}
+		writeExamples(t, dir, c.Name, c.Description, setup)
+		checkMentions(t, app, c)
+	}
+	testscript.Run(t, scriptParams(dir))
+}
+
+// writeExamples writes a script with the examples of one help text. Each runs
+// in a folder of its own, except those of the program, which tell a story.
+func writeExamples(t *testing.T, dir, name, text string, setup []string) {
+	t.Helper()
+	var script strings.Builder
+	examples := 0
+	for line := range strings.SplitSeq(text, "\n") {
+		example, ok := strings.CutPrefix(line, "   certgen ")
+		if !ok {
+			continue
+		}
+		examples++
+		if name != "certgen" {
+			fmt.Fprintf(&script, "mkdir $WORK/%d\ncd $WORK/%d\ncp $WORK/my-ca.password .\n", examples, examples)
+		}
+		for _, s := range setup {
+			exec := "exec " + s
+			if strings.HasPrefix(s, "openssl") {
+				exec = "[exec:openssl] " + exec
+			}
+			script.WriteString(exec + "\n")
+		}
+		condition := ""
+		if strings.Contains(example, "my-ca.key") {
+			condition = "[exec:openssl] "
+		}
+		script.WriteString(condition + "exec certgen " + strings.ReplaceAll(example, `"`, `'`) + "\n")
+	}
+	if examples == 0 {
+		t.Errorf("the help of %q has no example", name)
+	}
+	script.WriteString("-- my-ca.password --\ncorrect horse\n")
+	if err := os.WriteFile(filepath.Join(dir, name+".txtar"), []byte(script.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// checkMentions checks that a help text names no command that does not exist.
+func checkMentions(t *testing.T, app *cli.App, c *cli.Command) {
+	t.Helper()
+	words := strings.FieldsFunc(c.Description, func(r rune) bool { return r == '\'' || r == '\n' })
+	for _, w := range words {
+		rest, ok := strings.CutPrefix(w, "certgen ")
+		if !ok {
+			continue
+		}
+		if name := strings.Fields(rest)[0]; app.Command(name) == nil {
+			t.Errorf("the help of %q speaks of the command %q", c.Name, name)
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/dpskit/dpskit/cmd/internal/cliapp"
+	"github.com/dpskit/dpskit/pkg/pki"
+)
+
+// maxInput bounds a file that certgen reads; a chain with keys is a few KiB.
+const maxInput = 1 << 20
+
+// contents is what was found in a file.
+type contents struct {
+	Format       string // "pem", "der", "base64", "pfx"
+	Certificates []*x509.Certificate
+	Key          *foundKey
+	Request      *x509.CertificateRequest
+}
+
+// foundKey is a private key in a file. Signer is nil when the key is encrypted
+// and nobody has its pass phrase.
+type foundKey struct {
+	Signer    crypto.Signer
+	Encrypted bool
+}
+
+// passwordSource asks for the password of a file when it turns out that one is
+// needed; variable is the environment variable that may hold it. It returns
+// cliapp.ErrNoSecret when there is none.
+type passwordSource func(ctx context.Context, variable string) ([]byte, error)
+
+// readFile reads a whole file, or standard input for "-", up to maxInput.
+func readFile(env *cliapp.Env, path string) ([]byte, error) {
+	r := env.In
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		if info, err := f.Stat(); err == nil && info.IsDir() {
+			return nil, fmt.Errorf("read %q: is a folder", path)
+		}
+		r = f
+	}
+	data, err := io.ReadAll(io.LimitReader(r, maxInput+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %q: %w", path, err)
+	}
+	if len(data) > maxInput {
+		return nil, fmt.Errorf("read %q: larger than %d KiB", path, maxInput>>10)
+	}
+	return data, nil
+}
+
+// parseContents finds out what data is: PEM with any mix of certificates, a key
+// and a request; one of these in DER, bare or in base64; or a PFX.
+func parseContents(ctx context.Context, data []byte, password passwordSource) (contents, error) {
+	if len(bytes.TrimSpace(data)) == 0 {
+		return contents{}, errors.New("the file is empty")
+	}
+	c := contents{Format: "der"}
+	if bytes.Contains(data, []byte("-----BEGIN ")) {
+		c.Format = "pem"
+	} else if der, ok := decodeBase64(data); ok {
+		data, c.Format = der, "base64"
+	}
+	if isPFX(data) {
+		return parsePFX(ctx, data, password)
+	}
+	var certErr, requestErr, keyErr error
+	c.Certificates, certErr = pki.ParseCertificates(data)
+	c.Request, requestErr = pki.ParseCertificateRequest(data)
+	c.Key, keyErr = parseKey(ctx, data, password)
+	return c, decide(data, c, certErr, requestErr, keyErr)
+}
+
+// decide tells a file that merely lacks one kind of content from one whose
+// content is damaged.
+func decide(data []byte, c contents, certErr, requestErr, keyErr error) error {
+	if errors.Is(keyErr, context.Canceled) || errors.Is(keyErr, pki.ErrWrongPassphrase) {
+		return keyErr
+	}
+	for _, part := range []struct {
+		marker string
+		err    error
+	}{
+		{" CERTIFICATE-----", certErr}, {" CERTIFICATE REQUEST-----", requestErr}, {" PRIVATE KEY-----", keyErr},
+	} {
+		if part.err != nil && bytes.Contains(data, []byte(part.marker)) {
+			return part.err
+		}
+	}
+	if len(c.Certificates) > 0 || c.Request != nil || c.Key != nil {
+		return nil
+	}
+	return errors.New("neither a certificate, a certificate request, a private key nor a PFX")
+}
+
+// parseKey reads a private key; one that is encrypted and whose pass phrase
+// nobody has is still worth listing.
+func parseKey(ctx context.Context, data []byte, password passwordSource) (*foundKey, error) {
+	signer, err := pki.ParseKey(data, nil)
+	if err == nil {
+		return &foundKey{Signer: signer}, nil
+	}
+	if !errors.Is(err, pki.ErrPassphraseRequired) {
+		return nil, err
+	}
+	phrase, err := password(ctx, envCAPassword)
+	if errors.Is(err, cliapp.ErrNoSecret) {
+		return &foundKey{Encrypted: true}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if signer, err = pki.ParseKey(data, phrase); err != nil {
+		return nil, err
+	}
+	return &foundKey{Signer: signer, Encrypted: true}, nil
+}
+
+func parsePFX(ctx context.Context, data []byte, password passwordSource) (contents, error) {
+	phrase, err := password(ctx, envPFXPassword)
+	if errors.Is(err, cliapp.ErrNoSecret) {
+		return contents{}, cliapp.WithHint(
+			cliapp.WithCode(errors.New("the PFX needs a password"), cliapp.ExitUnauthorized),
+			"give it by --%s FILE, by $%s or at a terminal; certgen keeps that of NAME in private/NAME.pfx.password",
+			flagPasswordFile, envPFXPassword)
+	}
+	if err != nil {
+		return contents{}, err
+	}
+	bundle, err := pki.DecodePFX(data, string(phrase))
+	if err != nil {
+		return contents{}, err
+	}
+	return contents{
+		Format:       "pfx",
+		Certificates: append([]*x509.Certificate{bundle.Certificate}, bundle.Issuers...),
+		Key:          &foundKey{Signer: bundle.Key, Encrypted: true},
+	}, nil
+}
+
+// isPFX reports whether DER data starts like a PFX: a SEQUENCE whose first
+// element is the INTEGER 3 (RFC 7292, section 4). No other format that certgen
+// reads does: keys have version 0 or 1.
+func isPFX(data []byte) bool {
+	if len(data) < 8 || data[0] != 0x30 {
+		return false
+	}
+	header := 2
+	if data[1]&0x80 != 0 { // long or, from some exporters, indefinite length
+		header += int(data[1] & 0x7f)
+	}
+	return len(data) >= header+3 && bytes.Equal(data[header:header+3], []byte{2, 1, 3})
+}
+
+// decodeBase64 decodes text that is nothing but base64 of a DER SEQUENCE.
+func decodeBase64(data []byte) ([]byte, bool) {
+	text := bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	text = bytes.Join(bytes.Fields(text), nil)
+	der, err := base64.StdEncoding.DecodeString(string(text))
+	return der, err == nil && len(der) > 2 && der[0] == 0x30
+}
