@@ -1,0 +1,167 @@
+package emulator
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/store"
+)
+
+// drainTime is how long Close waits for requests before it cuts them off.
+const drainTime = 5 * time.Second
+
+// Emulator is a running emulator. Its methods may be called at any time, also
+// after Close.
+type Emulator struct {
+	settings settings
+	identity identity
+	store    store.Store
+	hostName string
+	https    []net.Listener
+	admin    net.Listener // nil without AdminAddr
+
+	servers  []*server
+	serving  sync.WaitGroup
+	close    sync.Once
+	closeErr error
+}
+
+// Start opens the store and the listeners and returns when every one of them
+// accepts connections. If one address is not available nothing is started, and
+// the error names it. ctx bounds the start only; Close ends the emulator.
+func Start(ctx context.Context, opts *Options) (*Emulator, error) {
+	s, err := resolve(opts)
+	if err != nil {
+		return nil, fmt.Errorf("start emulator: %w", err)
+	}
+	e := &Emulator{settings: s}
+	if err := e.start(ctx); err != nil {
+		return nil, fmt.Errorf("start emulator: %w", errors.Join(err, e.release()))
+	}
+	return e, nil
+}
+
+func (e *Emulator) start(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var err error
+	if e.settings.DataDir == "" {
+		e.store = store.NewMemory()
+	} else if e.store, err = store.OpenBolt(ctx, e.settings.DataDir); err != nil {
+		return err
+	}
+	if e.identity, err = newIdentity(e.settings.DataDir, hosts(e.settings)); err != nil {
+		return err
+	}
+	if err := e.listen(ctx); err != nil {
+		return err
+	}
+	return e.serve()
+}
+
+// listen opens every address, or none.
+func (e *Emulator) listen(ctx context.Context) error {
+	var lc net.ListenConfig
+	for _, addr := range e.settings.HTTPSAddrs {
+		l, err := lc.Listen(ctx, "tcp", addr)
+		if err != nil {
+			return fmt.Errorf("listen on %q: %w", addr, err)
+		}
+		e.https = append(e.https, l)
+	}
+	if addr := e.settings.AdminAddr; addr != "" {
+		l, err := lc.Listen(ctx, "tcp", addr)
+		if err != nil {
+			return fmt.Errorf("listen on %q: %w", addr, err)
+		}
+		e.admin = l
+	}
+	e.hostName = hostName(e.https[0].Addr())
+	return nil
+}
+
+func (e *Emulator) serve() error {
+	planes, err := e.planes()
+	if err != nil {
+		return err
+	}
+	tlsConfig := &tls.Config{
+		Certificates: []tls.Certificate{e.identity.server},
+		// A certificate is asked for, and judged when the device registers.
+		// No CA list is sent: some TLS stacks drop certificates that are not
+		// on it.
+		ClientAuth: tls.RequestClientCert,
+		MinVersion: tls.VersionTLS12,
+		CipherSuites: []uint16{
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+		},
+		// Each connection shows its certificate anew.
+		SessionTicketsDisabled: true,
+	}
+	https := newServer(planes, e.settings.Logger, tlsConfig)
+	e.servers = append(e.servers, https)
+	for _, l := range e.https {
+		e.run(func() error { return https.http.ServeTLS(l, "", "") })
+	}
+	if e.admin != nil {
+		admin := newServer(e.adminHandler(), e.settings.Logger, nil)
+		e.servers = append(e.servers, admin)
+		e.run(func() error { return admin.http.Serve(e.admin) })
+	}
+	return nil
+}
+
+func (e *Emulator) run(serve func() error) {
+	e.serving.Go(func() {
+		if err := serve(); !errors.Is(err, http.ErrServerClosed) {
+			e.settings.Logger.Error("listener failed", "error", err.Error())
+		}
+	})
+}
+
+// Close stops listening, lets running requests finish for up to five seconds,
+// cuts off the rest, and closes the store. It returns after every handler has
+// ended. Further calls return the result of the first.
+func (e *Emulator) Close() error {
+	e.close.Do(func() { e.closeErr = e.release() })
+	return e.closeErr
+}
+
+// release undoes whatever start has done so far.
+func (e *Emulator) release() error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	var errs []error
+	for _, s := range e.servers {
+		errs = append(errs, s.stop(ctx))
+	}
+	for _, l := range e.https { // a listener that no server took over
+		errs = append(errs, ignoreClosed(l.Close()))
+	}
+	if e.admin != nil {
+		errs = append(errs, ignoreClosed(e.admin.Close()))
+	}
+	e.serving.Wait()
+	if e.store != nil {
+		errs = append(errs, e.store.Close())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("close emulator: %w", err)
+	}
+	return nil
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,326 @@
+package armapi
+
+import (
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/attest"
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/certtext"
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/refuse"
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/state"
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/store"
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/web"
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/wire"
+)
+
+// maxBody bounds upload and verify bodies: a certificate in base64 of PEM, with
+// room for a chain.
+const maxBody = 256 << 10
+
+// Rules of this package.
+const (
+	ruleETag        refuse.Rule = "etag"
+	ruleNotFound    refuse.Rule = "certificate-not-found"
+	ruleName        refuse.Rule = "certificate-name"
+	ruleCertificate refuse.Rule = "certificate-content"
+	ruleQuota       refuse.Rule = "certificate-quota"
+)
+
+var nameForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+func (a *api) listCertificates(req *web.Request) (*web.Response, error) {
+	list := wire.List[wire.CertificateResource]{Value: []wire.CertificateResource{}}
+	err := a.Store.View(req.Context(), func(r store.Reader) error {
+		cas, err := state.CAs(r)
+		if err != nil {
+			return err
+		}
+		for _, ca := range cas {
+			res, err := a.certificate(req, ca)
+			if err != nil {
+				return err
+			}
+			list.Value = append(list.Value, res)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return web.OK(list)
+}
+
+func (a *api) getCertificate(req *web.Request) (*web.Response, error) {
+	var ca state.CA
+	err := a.Store.View(req.Context(), func(r store.Reader) (err error) {
+		ca, err = existing(r, req)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return a.answer(req, ca, "")
+}
+
+func (a *api) putCertificate(req *web.Request) (*web.Response, error) {
+	upload, err := a.readUpload(req)
+	if err != nil {
+		return nil, err
+	}
+	var ca state.CA
+	err = a.Store.Update(req.Context(), func(tx store.Tx) error {
+		old, found, err := state.GetCA(tx, req.Param("certificate"))
+		if err != nil {
+			return err
+		}
+		if found {
+			if err := checkETag(req, old); err != nil {
+				return err
+			}
+		} else if err := checkQuota(tx); err != nil {
+			return err
+		}
+		ca = upload
+		ca.Updated = a.Now()
+		ca.Created, ca.ETag = ca.Updated, state.NewETag(ca.Updated)
+		if found { // a new upload starts over: not verified, no open code
+			ca.Name, ca.Created = old.Name, old.Created
+		}
+		return state.PutCA(tx, ca)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return a.answer(req, ca, "")
+}
+
+// readUpload reads either shape of body, as the api-version says.
+func (a *api) readUpload(req *web.Request) (state.CA, error) {
+	name := req.Param("certificate")
+	if !nameForm.MatchString(name) {
+		return state.CA{}, provider(http.StatusBadRequest, 400000, ruleName,
+			"Certificate name can contain only alphanumeric characters, '-', '.' and '_', and must be 1 to 64 characters long.")
+	}
+	var body wire.CertificateUpload
+	if err := req.JSON(maxBody, &body); err != nil {
+		return state.CA{}, err
+	}
+	text, verified := body.Certificate, body.IsVerified
+	if nested(req.APIVersion) {
+		text, verified = "", nil
+		if body.Properties != nil {
+			text, verified = body.Properties.Certificate, body.Properties.IsVerified
+		}
+	}
+	if text == "" {
+		r := provider(http.StatusBadRequest, 400099, ruleCertificate,
+			fmt.Sprintf("NewCertificate is null or empty, certificateName:%s.", name))
+		r.Expected = "the certificate at the top of the body up to api-version 2021-10-15, under properties from 2022-02-05 on"
+		return state.CA{}, r
+	}
+	cert, err := parse(text)
+	if err != nil {
+		return state.CA{}, err
+	}
+	ca := state.CA{Name: name, DER: cert.Raw, Content: text}
+	if certtext.IsPEM([]byte(text)) {
+		ca.Content = ""
+	}
+	ca.Verified = verified != nil && *verified && req.APIVersion >= "2020-03-01"
+	return ca, nil
+}
+
+// nested reports whether the upload is a resource with properties.
+func nested(version string) bool { return version >= "2022-02-05" }
+
+func parse(text string) (*x509.Certificate, error) {
+	cert, err := certtext.Parse(text)
+	if err != nil {
+		r := provider(http.StatusBadRequest, 400000, ruleCertificate, "The certificate could not be read.")
+		r.Expected, r.Fix = "one X.509 certificate: base64 of PEM, base64 of DER, or PEM", "send the .cert.pem file"
+		return nil, r
+	}
+	return cert, nil
+}
+
+func (a *api) deleteCertificate(req *web.Request) (*web.Response, error) {
+	status := http.StatusOK
+	err := a.Store.Update(req.Context(), func(tx store.Tx) error {
+		ca, found, err := state.GetCA(tx, req.Param("certificate"))
+		if err != nil {
+			return err
+		}
+		if !found {
+			status = http.StatusNoContent
+			return nil
+		}
+		if err := checkETag(req, ca); err != nil {
+			return err
+		}
+		state.DeleteCA(tx, ca.Name)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &web.Response{Status: status}, nil
+}
+
+func (a *api) generateCode(req *web.Request) (*web.Response, error) {
+	var random [24]byte
+	_, _ = rand.Read(random[:]) // never fails
+	code := strings.ToUpper(hex.EncodeToString(random[:]))
+	ca, err := a.change(req, func(ca *state.CA) error {
+		ca.Code = code
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return a.answer(req, ca, code)
+}
+
+func (a *api) verify(req *web.Request) (*web.Response, error) {
+	var body wire.VerificationRequest
+	if err := req.JSON(maxBody, &body); err != nil {
+		return nil, err
+	}
+	proof, err := parse(body.Certificate)
+	if err != nil {
+		return nil, err
+	}
+	ca, err := a.change(req, func(ca *state.CA) error {
+		cert, err := ca.Certificate()
+		if err != nil {
+			return err
+		}
+		if r := attest.Proof(cert, proof, ca.Code, a.Now()); r != nil {
+			return r
+		}
+		ca.Verified, ca.Code = true, ""
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return a.answer(req, ca, "")
+}
+
+// change updates one certificate under its etag and gives it a new one.
+func (a *api) change(req *web.Request, fn func(*state.CA) error) (ca state.CA, err error) {
+	err = a.Store.Update(req.Context(), func(tx store.Tx) (err error) {
+		if ca, err = existing(tx, req); err != nil {
+			return err
+		}
+		if err := checkETag(req, ca); err != nil {
+			return err
+		}
+		if err := fn(&ca); err != nil {
+			return err
+		}
+		ca.Updated = a.Now()
+		ca.ETag = state.NewETag(ca.Updated)
+		return state.PutCA(tx, ca)
+	})
+	return ca, err
+}
+
+func existing(r store.Reader, req *web.Request) (state.CA, error) {
+	name := req.Param("certificate")
+	ca, found, err := state.GetCA(r, name)
+	if err == nil && !found {
+		err = provider(http.StatusNotFound, 404000, ruleNotFound, fmt.Sprintf("Certificate not found: %s.", name))
+	}
+	return ca, err
+}
+
+// checkETag wants the etag of the latest answer in If-Match, or `*`.
+func checkETag(req *web.Request, ca state.CA) error {
+	match := req.Header.Get("If-Match")
+	if match == "*" || match == ca.ETag {
+		return nil
+	}
+	r := provider(http.StatusPreconditionFailed, 412001, ruleETag, "Invalid ETag supplied.")
+	r.Expected = "If-Match with the etag of the latest answer about this certificate"
+	r.Fix = "upload, generateVerificationCode and verify each return a new etag: pass that one on"
+	return r
+}
+
+func checkQuota(tx store.Tx) error {
+	cas, err := state.CAs(tx)
+	if err != nil || len(cas) < state.MaxCAs {
+		return err
+	}
+	return provider(http.StatusBadRequest, 400000, ruleQuota,
+		fmt.Sprintf("The maximum number of certificates, %d, has been reached.", state.MaxCAs))
+}
+
+func (a *api) answer(req *web.Request, ca state.CA, code string) (*web.Response, error) {
+	res, err := a.certificate(req, ca)
+	if err != nil {
+		return nil, err
+	}
+	if code != "" {
+		res.Properties.VerificationCode = code
+		if req.APIVersion >= "2018-01-22" {
+			res.Properties.Certificate = content(ca)
+		}
+	}
+	return web.OK(res)
+}
+
+// certificate describes ca as the api-version of req does: early versions do
+// not know the certificate member, later ones send null, the latest the content.
+func (a *api) certificate(req *web.Request, ca state.CA) (wire.CertificateResource, error) {
+	cert, err := ca.Certificate()
+	if err != nil {
+		return wire.CertificateResource{}, err
+	}
+	res := wire.CertificateResource{
+		Properties: wire.CertificateProperties{
+			Subject:    subject(cert),
+			Expiry:     wire.HTTPDate{Time: cert.NotAfter},
+			Thumbprint: wire.SHA1(cert),
+			IsVerified: ca.Verified,
+			Created:    wire.HTTPDate{Time: ca.Created},
+			Updated:    wire.HTTPDate{Time: ca.Updated},
+		},
+		ID: a.id() + "/certificates/" + ca.Name, Name: ca.Name,
+		Type: "Microsoft.Devices/provisioningServices/Certificates", ETag: ca.ETag,
+	}
+	switch v := req.APIVersion; {
+	case v >= "2022-12-12":
+		res.Properties.Certificate = content(ca)
+	case v >= "2018-01-22" && v < "2022-02-05":
+		res.Properties.Certificate = json.RawMessage("null")
+	}
+	return res, nil
+}
+
+// content is the certificate as it was uploaded, or base64 of DER if it was
+// uploaded as PEM text.
+func content(ca state.CA) json.RawMessage {
+	text := ca.Content
+	if text == "" {
+		text = base64.StdEncoding.EncodeToString(ca.DER)
+	}
+	quoted, _ := json.Marshal(text) // a string always encodes
+	return quoted
+}
+
+// subject is the bare common name, or the whole name if there is none.
+func subject(cert *x509.Certificate) string {
+	names := slices.DeleteFunc(wire.CommonNames(cert), func(s string) bool { return s == "" })
+	if len(names) > 0 {
+		return names[len(names)-1]
+	}
+	return wire.DistinguishedName(cert.RawSubject)
+}

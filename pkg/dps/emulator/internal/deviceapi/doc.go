@@ -1,0 +1,5 @@
+// Package deviceapi is the emulator's device plane over HTTPS: register, poll
+// and look up. A device proves who it is by the certificate of the TLS
+// connection or by a shared access signature; both are judged when it
+// registers, not in the handshake.
+package deviceapi

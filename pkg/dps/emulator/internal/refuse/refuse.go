@@ -1,0 +1,122 @@
+package refuse
+
+import (
+	"context"
+	"crypto/sha1" //nolint:gosec // the service names certificates by SHA-1 thumbprint
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+)
+
+// Rule names the check that failed. The values are stable: people search
+// their logs for them.
+type Rule string
+
+// Certificate tells the reader of a log which certificate a refusal is about.
+type Certificate struct {
+	// Subject is the distinguished name.
+	Subject string
+	// Thumbprint is SHA-1 over the DER form, upper-case hex: the spelling of
+	// the portal and of `certgen inspect`.
+	Thumbprint string
+	// Position counts from the leaf, which is 0, in the chain as it was
+	// walked; -1 when the certificate was not part of a chain.
+	Position int
+}
+
+// CertificateOf describes cert; a nil certificate gives the zero value.
+func CertificateOf(cert *x509.Certificate, position int) Certificate {
+	if cert == nil {
+		return Certificate{Position: position}
+	}
+	sum := sha1.Sum(cert.Raw) //nolint:gosec // a name, not a proof
+	return Certificate{
+		Subject:    cert.Subject.String(),
+		Thumbprint: strings.ToUpper(hex.EncodeToString(sum[:])),
+		Position:   position,
+	}
+}
+
+// Refusal is the negative answer to one request. It is an error, so handlers
+// return it up; the plane that owns the request turns it into a body.
+type Refusal struct {
+	// Status is the HTTP status.
+	Status int
+	// Code is the number in the body: status*1000+n, with n = 0 where the
+	// service's own number is not known.
+	Code int
+	// ErrorCode is the text code that the Azure Resource Manager plane sends
+	// instead of Code when its front end, not the provider, refuses.
+	ErrorCode string
+	// Message is the text for the client.
+	Message string
+	// Header is added to the answer, such as Allow for a 405.
+	Header http.Header
+
+	// The rest is for the log only.
+
+	Rule        Rule
+	Certificate Certificate
+	Expected    string
+	Fix         string
+}
+
+// Error gives the answer in one line.
+func (r *Refusal) Error() string {
+	return string(r.Rule) + ": " + r.Message
+}
+
+// About returns r with the certificate filled in.
+func (r *Refusal) About(cert *x509.Certificate, position int) *Refusal {
+	r.Certificate = CertificateOf(cert, position)
+	return r
+}
+
+// LogAttrs returns the attributes of the log record. They hold no secret:
+// tokens, keys and verification codes never enter a Refusal.
+func (r *Refusal) LogAttrs() []slog.Attr {
+	attrs := []slog.Attr{
+		slog.String("rule", string(r.Rule)),
+		slog.Int("status", r.Status),
+	}
+	if r.Code != 0 {
+		attrs = append(attrs, slog.Int("code", r.Code))
+	}
+	if r.Code == 0 && r.ErrorCode != "" {
+		attrs = append(attrs, slog.String("error_code", r.ErrorCode))
+	}
+	attrs = append(attrs, slog.String("answer", r.Message))
+	if r.Certificate.Thumbprint != "" {
+		attrs = append(attrs,
+			slog.String("certificate_subject", r.Certificate.Subject),
+			slog.String("certificate_thumbprint", r.Certificate.Thumbprint),
+			slog.Int("certificate_position", r.Certificate.Position))
+	}
+	if r.Expected != "" {
+		attrs = append(attrs, slog.String("expected", r.Expected))
+	}
+	if r.Fix != "" {
+		attrs = append(attrs, slog.String("fix", r.Fix))
+	}
+	return attrs
+}
+
+// Log writes r as one record. A missing thing (404) is an everyday answer and
+// goes out at debug level, everything else is a warning.
+func Log(ctx context.Context, logger *slog.Logger, r *Refusal, request ...slog.Attr) {
+	level := slog.LevelWarn
+	if r.Status == http.StatusNotFound {
+		level = slog.LevelDebug
+	}
+	logger.LogAttrs(ctx, level, "request refused", append(request, r.LogAttrs()...)...)
+}
+
+// As finds the Refusal in err.
+func As(err error) (*Refusal, bool) {
+	var r *Refusal
+	ok := errors.As(err, &r)
+	return r, ok
+}

@@ -1,0 +1,269 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gofrs/flock"
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+// maxBatch bounds how many waiting updates share one commit.
+const maxBatch = 256
+
+// durable is the store of an emulator with a data folder.
+type durable struct {
+	dir      string
+	db       *bolt.DB
+	lock     *flock.Flock
+	requests chan *request
+	quit     chan struct{}
+	done     chan struct{}
+	broken   atomic.Pointer[error]
+	close    sync.Once
+	closeErr error
+}
+
+// request is one Update on its way to the committer.
+type request struct {
+	fn   func(Tx) error
+	done chan error
+}
+
+// start begins committing. One goroutine owns all writing: updates that wait
+// while a commit is on its way to the disk are committed together next.
+func (s *durable) start() {
+	go func() {
+		defer close(s.done)
+		for {
+			select {
+			case first := <-s.requests:
+				s.commit(s.gather(first))
+			case <-s.quit:
+				return
+			}
+		}
+	}()
+}
+
+// gather takes first and everything else that waits right now.
+func (s *durable) gather(first *request) []*request {
+	batch := []*request{first}
+	for len(batch) < maxBatch {
+		select {
+		case next := <-s.requests:
+			batch = append(batch, next)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// commit runs the functions of one batch in turn and commits what they wrote.
+// A function that fails is left out. After a failed commit the state of the
+// disk is not known, so the store stops writing for good.
+func (s *durable) commit(batch []*request) {
+	if err := s.Ready(context.Background()); err != nil {
+		answer(batch, err)
+		return
+	}
+	applied, err := s.write(batch)
+	if err != nil {
+		err = fmt.Errorf("%w: %v", ErrReadOnly, err)
+		s.broken.Store(&err)
+	}
+	answer(applied, err)
+}
+
+func answer(batch []*request, err error) {
+	for _, r := range batch {
+		r.done <- err
+	}
+}
+
+// write returns the requests whose outcome depends on the commit.
+func (s *durable) write(batch []*request) (applied []*request, err error) {
+	var tx *bolt.Tx
+	err = run(func() (err error) {
+		tx, err = s.db.Begin(true)
+		return err
+	})
+	if err != nil {
+		return batch, err
+	}
+	dirty := false
+	err = run(func() error {
+		for _, r := range batch {
+			reader := &boltReader{tx: tx}
+			o := newOverlay(reader)
+			err := errors.Join(run(func() error { return r.fn(o) }), reader.err)
+			if err != nil {
+				r.done <- err
+				continue
+			}
+			applied = append(applied, r)
+			if o.empty() {
+				continue
+			}
+			dirty = true
+			if err := o.apply(putter(tx), deleter(tx)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil || !dirty {
+		return applied, errors.Join(err, tx.Rollback())
+	}
+	return applied, run(tx.Commit)
+}
+
+func putter(tx *bolt.Tx) func(table, key string, value []byte) error {
+	return func(table, key string, value []byte) error {
+		b, err := tx.CreateBucketIfNotExists([]byte(table))
+		if err != nil {
+			return err
+		}
+		return b.Put([]byte(key), seal(table, key, value))
+	}
+}
+
+func deleter(tx *bolt.Tx) func(table, key string) error {
+	return func(table, key string) error {
+		if b := tx.Bucket([]byte(table)); b != nil {
+			return b.Delete([]byte(key))
+		}
+		return nil
+	}
+}
+
+func (s *durable) View(ctx context.Context, fn func(Reader) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	err := s.db.View(func(tx *bolt.Tx) error {
+		reader := &boltReader{tx: tx}
+		return errors.Join(run(func() error { return fn(reader) }), reader.err)
+	})
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+		return ErrClosed
+	}
+	return err
+}
+
+func (s *durable) Update(ctx context.Context, fn func(Tx) error) error {
+	r := &request{fn: fn, done: make(chan error, 1)}
+	select {
+	case s.requests <- r:
+		return <-r.done
+	case <-s.quit:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *durable) Ready(context.Context) error {
+	select {
+	case <-s.quit:
+		return ErrClosed
+	default:
+	}
+	if err := s.broken.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (s *durable) Close() error {
+	s.close.Do(func() {
+		close(s.quit)
+		<-s.done
+		s.closeErr = errors.Join(s.db.Close(), s.lock.Close())
+	})
+	return s.closeErr
+}
+
+// boltReader reads inside a bbolt transaction. A value whose checksum is wrong
+// reads as absent and leaves err, which fails the transaction.
+type boltReader struct {
+	tx  *bolt.Tx
+	err error
+}
+
+func (r *boltReader) Get(table, key string) ([]byte, bool) {
+	b := r.tx.Bucket([]byte(table))
+	if b == nil {
+		return nil, false
+	}
+	sealed := b.Get([]byte(key))
+	if sealed == nil {
+		return nil, false
+	}
+	return r.open(table, key, sealed)
+}
+
+func (r *boltReader) Ascend(table, from string, fn func(string, []byte) bool) {
+	b := r.tx.Bucket([]byte(table))
+	if b == nil {
+		return
+	}
+	c := b.Cursor()
+	for k, sealed := c.Seek([]byte(from)); k != nil; k, sealed = c.Next() {
+		key := string(k)
+		value, ok := r.open(table, key, sealed)
+		if !ok || !fn(key, value) {
+			return
+		}
+	}
+}
+
+func (r *boltReader) open(table, key string, sealed []byte) ([]byte, bool) {
+	value, ok := unseal(table, key, sealed)
+	if !ok {
+		r.err = fmt.Errorf("%w: checksum of %s %q does not match", ErrCorrupt, table, key)
+	}
+	return value, ok
+}
+
+// sealSize is the length of the checksum in front of each value.
+const sealSize = 4
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// checksum covers table and key too: a value under a damaged key is damaged.
+func checksum(table, key string, value []byte) uint32 {
+	sum := crc32.Update(0, castagnoli, []byte(table+"\x00"+key+"\x00"))
+	return crc32.Update(sum, castagnoli, value)
+}
+
+func seal(table, key string, value []byte) []byte {
+	out := make([]byte, sealSize, sealSize+len(value))
+	binary.BigEndian.PutUint32(out, checksum(table, key, value))
+	return append(out, value...)
+}
+
+func unseal(table, key string, sealed []byte) ([]byte, bool) {
+	if len(sealed) < sealSize {
+		return nil, false
+	}
+	value := sealed[sealSize:]
+	return value, binary.BigEndian.Uint32(sealed) == checksum(table, key, value)
+}
+
+// syncDir makes a rename in dir durable.
+func syncDir(dir string) error {
+	f, err := os.Open(dir) //nolint:gosec // the user's own data folder
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

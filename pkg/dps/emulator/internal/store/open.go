@@ -1,0 +1,182 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/gofrs/flock"
+	bolt "go.etcd.io/bbolt"
+)
+
+// Names inside the data folder.
+const (
+	dataFile = "emulator.db"
+	newFile  = "emulator.db.new"
+	lockFile = "emulator.lock"
+)
+
+// What the meta table of our files says.
+const (
+	metaTable     = "meta"
+	formatKey     = "format"
+	formatName    = "dpskit-emulator"
+	schemaKey     = "schema"
+	schemaVersion = 1
+)
+
+// lockWait is how long a second process waits for a predecessor that is just
+// shutting down.
+const lockWait = 500 * time.Millisecond
+
+// OpenBolt opens the store in folder dir and makes both if they are not there.
+// It fails within a second if another process has the folder (ErrLocked) and
+// refuses a data file that it cannot trust (ErrCorrupt, ErrForeign, ErrNewer)
+// without changing it.
+func OpenBolt(ctx context.Context, dir string) (Store, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make data folder %q: %w", dir, err)
+	}
+	lock, err := lockFolder(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	s, err := openLocked(dir, lock)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open data folder %q: %w", dir, err), lock.Close())
+	}
+	return s, nil
+}
+
+func lockFolder(ctx context.Context, dir string) (*flock.Flock, error) {
+	lock := flock.New(filepath.Join(dir, lockFile), flock.SetPermissions(0o600))
+	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	ok, err := lock.TryLockContext(ctx, 20*time.Millisecond)
+	if ok {
+		return lock, nil
+	}
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return nil, fmt.Errorf("lock data folder %q: %w", dir, err)
+	}
+	return nil, fmt.Errorf("lock data folder %q: %w", dir, ErrLocked)
+}
+
+func openLocked(dir string, lock *flock.Flock) (Store, error) {
+	path := filepath.Join(dir, dataFile)
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = create(dir)
+	case err == nil:
+		err = check(path, info)
+	}
+	if err != nil {
+		return nil, err
+	}
+	db, err := openDB(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &durable{
+		dir: dir, db: db, lock: lock,
+		requests: make(chan *request), quit: make(chan struct{}), done: make(chan struct{}),
+	}
+	s.start()
+	return s, nil
+}
+
+// openDB opens a file that check has been through. The free list is not kept
+// on disk: rebuilding it on start costs little and leaves one structure less
+// that can be damaged.
+func openDB(path string) (db *bolt.DB, err error) {
+	err = run(func() error {
+		db, err = bolt.Open(path, 0o600, &bolt.Options{
+			Timeout:        lockWait,
+			NoFreelistSync: true,
+			FreelistType:   bolt.FreelistMapType,
+		})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %v", filepath.Base(path), err)
+	}
+	return db, nil
+}
+
+// create makes an empty store under a temporary name and renames it, so that
+// the final name never belongs to a half-made file.
+func create(dir string) error {
+	temp := filepath.Join(dir, newFile)
+	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	db, err := openDB(temp)
+	if err != nil {
+		return err
+	}
+	err = db.Update(func(tx *bolt.Tx) error {
+		put := putter(tx)
+		return errors.Join(
+			put(metaTable, formatKey, []byte(formatName)),
+			put(metaTable, schemaKey, []byte(strconv.Itoa(schemaVersion))))
+	})
+	if err := errors.Join(err, db.Sync(), db.Close()); err != nil {
+		return fmt.Errorf("make %s: %w", dataFile, err)
+	}
+	if err := os.Rename(temp, filepath.Join(dir, dataFile)); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// check reads the whole file without trusting it.
+func check(path string, info fs.FileInfo) error {
+	name := filepath.Base(path)
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a regular file: %w", name, ErrForeign)
+	}
+	f, err := os.Open(path) //nolint:gosec // the user's own data folder
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	meta := map[string]string{}
+	var damaged error
+	err = verifyFile(f, info.Size(), func(table, key string, sealed []byte) error {
+		value, ok := unseal(table, key, sealed)
+		switch {
+		case !ok && damaged == nil:
+			damaged = corrupt("checksum of %s %q does not match", table, key)
+		case ok && table == metaTable:
+			meta[key] = string(value)
+		}
+		return nil
+	})
+	if err == nil && meta[formatKey] == formatName {
+		err = damaged
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return checkMeta(name, meta)
+}
+
+func checkMeta(name string, meta map[string]string) error {
+	if meta[formatKey] != formatName {
+		return fmt.Errorf("%s: %w", name, ErrForeign)
+	}
+	schema, err := strconv.Atoi(meta[schemaKey])
+	if err != nil || schema < 1 {
+		return fmt.Errorf("%s: %w: schema %q", name, ErrCorrupt, meta[schemaKey])
+	}
+	if schema > schemaVersion {
+		return fmt.Errorf("%s: %w: schema %d, this version knows %d", name, ErrNewer, schema, schemaVersion)
+	}
+	return nil
+}

@@ -1,0 +1,202 @@
+package emulator
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"regexp"
+	"time"
+
+	"github.com/dpskit/dpskit/pkg/dps"
+)
+
+// Well-known values of an emulator that was not told otherwise. They are
+// public: an emulator that uses them listens on loopback only.
+const (
+	// DevelopmentKey is the default shared access key, base64 of a text that
+	// says what it is.
+	DevelopmentKey = "ZHBza2l0LWVtdWxhdG9yLWRldmVsb3BtZW50LWtleSE="
+	// DevelopmentToken is the bearer token that goes with DevelopmentKey.
+	DevelopmentToken = "dpskit-emulator-development-token"
+	// DefaultName is the name of the emulated provisioning service.
+	DefaultName = "dpskit-emulator"
+	// DefaultIDScope is the id scope of the emulated provisioning service.
+	DefaultIDScope = "0ne00C0FFEE"
+	// DefaultSubscriptionID and DefaultResourceGroup are where the emulated
+	// service lies in Azure Resource Manager.
+	DefaultSubscriptionID = "00000000-0000-0000-0000-000000000000"
+	DefaultResourceGroup  = "dpskit-emulator"
+	// KeyName is the one shared access policy.
+	KeyName = "provisioningserviceowner"
+)
+
+// defaultRetryAfter is what the service was seen to send.
+const defaultRetryAfter = 3 * time.Second
+
+// Options configures an emulator. The zero value is a good emulator for a
+// test: in memory, on loopback, on a free port.
+type Options struct {
+	// Name of the provisioning service; "" means DefaultName.
+	Name string
+	// IDScope; "" means DefaultIDScope.
+	IDScope string
+	// Key is the shared access key of policy provisioningserviceowner: base64
+	// of 16 to 64 bytes; "" means DevelopmentKey. The bearer token is made
+	// from it, see Info.Token.
+	Key dps.Secret
+	// DataDir keeps the state, one folder per emulator. It is made if needed.
+	// "" keeps the state in memory.
+	DataDir string
+	// HTTPSAddrs are the addresses of the service, device and Azure Resource
+	// Manager planes; none means 127.0.0.1:0. Port 0 picks a free one.
+	HTTPSAddrs []string
+	// AdminAddr is the plain HTTP address for health and the CA certificate;
+	// "" means no such listener.
+	AdminAddr string
+	// HostNames are further names, or IP addresses, under which clients reach
+	// the emulator. They go into its TLS certificate.
+	HostNames []string
+	// Hubs are the host names of the linked IoT hubs. nil means one, called
+	// NAME-hub.azure-devices.net; an empty slice means none, so that every
+	// registration fails as it does in the service.
+	Hubs []string
+	// RetryAfter is what devices are told to wait before they poll, sent in
+	// whole seconds; 0 means 3 s, a negative value means 0. A registration
+	// shows as `assigning` for half of it, in real time.
+	RetryAfter time.Duration
+	// AllowRemote permits addresses other than loopback. It needs a Key of
+	// your own.
+	AllowRemote bool
+	// Logger gets one record per refusal and little else; nil discards.
+	Logger *slog.Logger
+	// Now is the clock for certificates, tokens and time stamps; nil means
+	// time.Now. TLS and the pace of registrations follow the real time.
+	Now func() time.Time
+	// Version is reported in Info and by /readyz; "" means "dev".
+	Version string
+}
+
+// settings is Options with every default filled in.
+type settings struct {
+	Options
+
+	token        string
+	secondaryKey string
+}
+
+var (
+	serviceNameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{1,48}[A-Za-z0-9]$`)
+	idScopeForm     = regexp.MustCompile(`^[A-Za-z0-9]{3,32}$`)
+	hostNameForm    = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,253}$`)
+)
+
+// resolve checks opts and fills in the defaults.
+func resolve(opts *Options) (settings, error) {
+	var s settings
+	if opts != nil {
+		s.Options = *opts
+	}
+	setDefault(&s.Name, DefaultName)
+	setDefault(&s.IDScope, DefaultIDScope)
+	setDefault(&s.Version, "dev")
+	if s.Key == "" {
+		s.Key = DevelopmentKey
+	}
+	if len(s.HTTPSAddrs) == 0 {
+		s.HTTPSAddrs = []string{"127.0.0.1:0"}
+	}
+	if s.Hubs == nil {
+		s.Hubs = []string{s.Name + "-hub.azure-devices.net"}
+	}
+	switch {
+	case s.RetryAfter == 0:
+		s.RetryAfter = defaultRetryAfter
+	case s.RetryAfter < 0:
+		s.RetryAfter = 0
+	}
+	if s.Logger == nil {
+		s.Logger = slog.New(slog.DiscardHandler)
+	}
+	if s.Now == nil {
+		s.Now = time.Now
+	}
+	return s, s.check()
+}
+
+func setDefault(field *string, value string) {
+	if *field == "" {
+		*field = value
+	}
+}
+
+func (s *settings) check() error {
+	if !serviceNameForm.MatchString(s.Name) {
+		return fmt.Errorf("check emulator name %q: want 3 to 50 letters, digits and hyphens", s.Name)
+	}
+	if !idScopeForm.MatchString(s.IDScope) {
+		return fmt.Errorf("check id scope %q: want 3 to 32 letters and digits", s.IDScope)
+	}
+	for _, names := range [][]string{s.HostNames, s.Hubs} {
+		for _, name := range names {
+			if net.ParseIP(name) == nil && !hostNameForm.MatchString(name) {
+				return fmt.Errorf("check host name %q: not a host name or IP address", name)
+			}
+		}
+	}
+	if err := s.deriveSecrets(); err != nil {
+		return err
+	}
+	for _, addr := range append([]string{s.AdminAddr}, s.HTTPSAddrs...) {
+		if err := s.checkAddr(addr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deriveSecrets makes the secondary key and the token out of the key, so that
+// one secret rules all planes and none of them keeps a well-known one.
+func (s *settings) deriveSecrets() error {
+	key, err := base64.StdEncoding.DecodeString(s.Key.Reveal())
+	if err != nil || len(key) < 16 || len(key) > 64 {
+		return errors.New("check emulator key: want base64 of 16 to 64 bytes")
+	}
+	s.secondaryKey = base64.StdEncoding.EncodeToString(derive(key, "secondary key"))
+	s.token = DevelopmentToken
+	if s.Key != DevelopmentKey {
+		s.token = base64.RawURLEncoding.EncodeToString(derive(key, "bearer token"))
+	}
+	return nil
+}
+
+func derive(key []byte, purpose string) []byte {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte("dpskit emulator " + purpose))
+	return mac.Sum(nil)
+}
+
+// checkAddr refuses an address that others can reach, unless that was asked for
+// and the key is not the well-known one.
+func (s *settings) checkAddr(addr string) error {
+	if addr == "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("check address %q: want host:port", addr)
+	}
+	if host != "" && dps.IsLoopbackHost(host) {
+		return nil
+	}
+	switch {
+	case !s.AllowRemote:
+		return fmt.Errorf("check address %q: not a loopback address, which needs remote access to be allowed", addr)
+	case s.Key == DevelopmentKey:
+		return fmt.Errorf("check address %q: remote access needs a key of your own, the development key is public", addr)
+	}
+	return nil
+}

@@ -1,0 +1,58 @@
+package emulator
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/armapi"
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/deviceapi"
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/provision"
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/serviceapi"
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/web"
+)
+
+// headerVersion tells people what they are talking to.
+const headerVersion = "X-Dpskit-Emulator"
+
+// planes builds the handler of the HTTPS listeners. The first part of the path
+// chooses the plane; whatever is no other plane's is an id scope.
+func (e *Emulator) planes() (http.Handler, error) {
+	s := e.settings
+	service, err := serviceapi.New(serviceapi.Config{
+		Store: e.store, Logger: s.Logger, Now: s.Now, Token: s.token,
+		KeyName: KeyName, PrimaryKey: s.Key.Reveal(), SecondaryKey: s.secondaryKey,
+	})
+	if err != nil {
+		return nil, err
+	}
+	arm := armapi.New(armapi.Config{
+		Store: e.store, Logger: s.Logger, Now: s.Now,
+		SubscriptionID: DefaultSubscriptionID, ResourceGroup: DefaultResourceGroup,
+		Name: s.Name, IDScope: s.IDScope, Hubs: s.Hubs, HostName: e.hostName,
+		Token: s.token, KeyName: KeyName, PrimaryKey: s.Key.Reveal(), SecondaryKey: s.secondaryKey,
+	})
+	device := deviceapi.New(deviceapi.Config{
+		Service: &provision.Service{
+			Store: e.store, IDScope: s.IDScope, Hubs: s.Hubs, Now: s.Now, Pace: s.RetryAfter / 2,
+		},
+		Logger: s.Logger, Now: s.Now, RetryAfter: s.RetryAfter,
+	})
+	health := e.healthHandler()
+	dispatch := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+		switch strings.ToLower(first) {
+		case "subscriptions":
+			arm.ServeHTTP(w, r)
+		case "enrollments", "enrollmentgroups", "registrations":
+			service.ServeHTTP(w, r)
+		case "healthz", "readyz":
+			health.ServeHTTP(w, r)
+		default:
+			device.ServeHTTP(w, r)
+		}
+	})
+	return web.Stamp(dispatch, s.Logger, http.Header{
+		"Strict-Transport-Security": {"max-age=31536000; includeSubDomains"},
+		headerVersion:               {s.Version},
+	}), nil
+}
