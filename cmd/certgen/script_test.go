@@ -36,6 +36,8 @@ func scriptParams(dir string) testscript.Params {
 				env.Setenv(name, "")
 			}
 			env.Setenv("BELL", "a\ab")
+			// The race detector sleeps for a second at the end of each process.
+			env.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/dpskit/dpskit/cmd/internal/cliapp"
+	"github.com/dpskit/dpskit/pkg/pki/workspace"
+)
+
+const flagName = "name"
+
+// nameFlag lets a person choose what the folder and its files call a
+// certificate; def is what they call it otherwise.
+func nameFlag(def string) cli.Flag {
+	return &cli.StringSliceFlag{
+		Name: flagName,
+		Usage: "call it `NAME` in the folder and its files, instead of " + def +
+			"; give more names to have it written under each of them",
+	}
+}
+
+// readNames reads the names of the one certificate that a command makes. An
+// empty list leaves the name to the workspace.
+func readNames(c *cli.Context) ([]string, error) {
+	names := c.StringSlice(flagName)
+	if len(names) == 0 {
+		return nil, nil
+	}
+	seen := map[string]bool{}
+	for _, name := range names {
+		key := strings.ToLower(name)
+		switch {
+		case name == "":
+			return nil, cliapp.Usagef("--%s is empty", flagName)
+		case seen[key]:
+			return nil, cliapp.Usagef("--%s %q is given twice", flagName, name)
+		}
+		seen[key] = true
+	}
+	return names, nil
+}
+
+// setNames puts the chosen names into what the library is asked for.
+func setNames(o *workspace.IssueOptions, names []string) {
+	if len(names) > 0 {
+		o.Name, o.Aliases = names[0], names[1:]
+	}
+}
