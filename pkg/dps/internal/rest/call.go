@@ -33,6 +33,7 @@ type Call struct {
 	ambiguous bool       // an earlier attempt may have taken effect unnoticed
 	failed    *dps.Error // the latest refusal
 	delay     time.Duration
+	cut       []string // what must not be shown; see secretsOf
 }
 
 // Ambiguous reports whether an attempt before the last one may have taken

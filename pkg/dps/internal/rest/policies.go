@@ -25,6 +25,7 @@ func (a attempt) Do(req *policy.Request) (*http.Response, error) {
 	call.delay = 0
 	start := time.Now()
 	resp, err := req.Next()
+	call.cut = secretsOf(call, req.Raw())
 	var refusal *dps.Error
 	if err == nil {
 		refusal = a.decode(call, resp)
@@ -63,7 +64,7 @@ func (a attempt) decode(call *Call, resp *http.Response) *dps.Error {
 		e.RetryAfter = asked
 		a.delayNext(call, resp, asked)
 	}
-	scrubError(e, call, resp.Request)
+	scrubError(e, call.cut)
 	return e
 }
 
@@ -117,7 +118,7 @@ func (a attempt) log(req *http.Request, call *Call, resp *http.Response, err err
 			"retry_after", call.failed.RetryAfter)
 	}
 	if err != nil {
-		attrs = append(attrs, "error", scrub(oneline.Clean(err.Error(), 1024), secretsOf(call, req)))
+		attrs = append(attrs, "error", scrub(oneline.Clean(err.Error(), 1024), call.cut))
 	}
 	a.config.Logger.DebugContext(req.Context(), "request sent", attrs...)
 }
@@ -151,6 +152,6 @@ func (outcome) Do(req *policy.Request) (*http.Response, error) {
 		call.failed.Err = err // the refusal says more than the timeout
 		return nil, call.failed
 	}
-	text := scrub(oneline.Clean(err.Error(), 1024), secretsOf(call, req.Raw()))
+	text := scrub(oneline.Clean(err.Error(), 1024), call.cut)
 	return nil, &dps.Error{Op: call.Op, Attempts: call.attempts, Host: req.Raw().URL.Host, Message: text, Err: err}
 }

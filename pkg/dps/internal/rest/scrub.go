@@ -23,9 +23,6 @@ func secretsOf(call *Call, req *http.Request) []string {
 	for _, s := range call.Secrets {
 		add(s.Reveal())
 	}
-	if req == nil {
-		return list
-	}
 	_, credentials, _ := strings.Cut(req.Header.Get("Authorization"), " ")
 	add(credentials)
 	if fields, err := url.ParseQuery(credentials); err == nil {
@@ -43,8 +40,7 @@ func scrub(text string, secrets []string) string {
 }
 
 // scrubError cuts the secrets of the request from what the server said.
-func scrubError(e *dps.Error, call *Call, req *http.Request) {
-	secrets := secretsOf(call, req)
+func scrubError(e *dps.Error, secrets []string) {
 	e.Message = scrub(e.Message, secrets)
 	e.ErrorCode = scrub(e.ErrorCode, secrets)
 	e.TrackingID = scrub(e.TrackingID, secrets)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -74,8 +75,8 @@ func classify(err error) error {
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err
 	}
-	var alert tls.AlertError
-	if errors.As(err, &alert) && isCertificateAlert(alert) {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "remote error" && isCertificateAlert(op.Err.Error()) {
 		return fmt.Errorf("%w: the server refused the TLS handshake: %w", dps.ErrUnauthorized, err)
 	}
 	if dps.IsUntrustedServer(err) {
@@ -85,11 +86,8 @@ func classify(err error) error {
 }
 
 // isCertificateAlert recognises the alerts by which a server refuses a client
-// certificate (RFC 8446 section 6.2).
-func isCertificateAlert(alert tls.AlertError) bool {
-	switch uint8(alert) {
-	case 42, 43, 44, 45, 46, 48, 49, 116:
-		return true
-	}
-	return false
+// certificate (RFC 8446 section 6.2). crypto/tls does not export their type for
+// connections over TCP, only their text.
+func isCertificateAlert(text string) bool {
+	return strings.Contains(text, "certificate") || strings.Contains(text, "access denied")
 }
