@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.step.sm/crypto/pemutil"
@@ -141,21 +142,19 @@ func parseCertificateRequest(data []byte) (*x509.CertificateRequest, error) {
 	}
 	der := data
 	text := plainText(data)
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, fmt.Errorf("the input is empty")
+	}
 	if bytes.Contains(text, beginMarker) {
 		blocks, err := pemBlocks(text)
 		if err != nil {
 			return nil, err
 		}
-		der = nil
-		for _, block := range blocks {
-			if strings.HasSuffix(block.Type, "CERTIFICATE REQUEST") {
-				der = block.Bytes
-				break
-			}
-		}
-		if der == nil {
+		i := slices.IndexFunc(blocks, func(b *pem.Block) bool { return strings.HasSuffix(b.Type, "CERTIFICATE REQUEST") })
+		if i < 0 {
 			return nil, fmt.Errorf("the input holds no certificate request")
 		}
+		der = blocks[i].Bytes
 	} else if raw, ok := bareBase64(text); ok {
 		der = raw
 	}

@@ -123,7 +123,7 @@ func (req IssueRequest) template(now time.Time, issuers []*x509.Certificate) (*x
 	var issuer *x509.Certificate
 	if len(issuers) > 0 {
 		issuer = issuers[0]
-		if issuer.Subject.CommonName == cn {
+		if subject := (pkix.Name{CommonName: cn}); issuer.Subject.String() == subject.String() {
 			return nil, fmt.Errorf("%w: %q is also the name of the issuer, which makes the certificate look self-signed",
 				ErrInvalidID, cn)
 		}

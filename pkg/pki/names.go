@@ -37,7 +37,7 @@ func CheckRegistrationID(id string) error {
 	}
 	for _, r := range id {
 		if !isIDChar(r) {
-			return fmt.Errorf("check registration id %q: %w: character %q is not allowed; %s", id, ErrInvalidID, r,
+			return fmt.Errorf("check registration id %q: %w: character %+q is not allowed; %s", id, ErrInvalidID, r,
 				registrationIDRule)
 		}
 	}
@@ -70,7 +70,7 @@ func NormalizeVerificationCode(code string) (string, error) {
 	}
 	for _, r := range trimmed {
 		if r <= ' ' || r > '~' || r == '/' || r == '\\' {
-			return "", fmt.Errorf("read verification code %q: %w: character %q cannot be in a code", trimmed,
+			return "", fmt.Errorf("read verification code %q: %w: character %+q cannot be in a code", trimmed,
 				ErrInvalidID, r)
 		}
 	}
@@ -92,7 +92,7 @@ func checkCommonName(cn string) error {
 	}
 	for _, r := range cn {
 		if !unicode.IsPrint(r) {
-			return fmt.Errorf("check common name %q: %w: character %q is not printable", cn, ErrInvalidID, r)
+			return fmt.Errorf("check common name %q: %w: character %+q is not printable", cn, ErrInvalidID, r)
 		}
 	}
 	return nil
@@ -110,7 +110,7 @@ func checkDNSName(name string) error {
 		}
 		for _, r := range label {
 			if !isAlphanumeric(r) && r != '-' && r != '_' {
-				return fmt.Errorf("check dns name %q: %w: character %q is not allowed in a host name", name,
+				return fmt.Errorf("check dns name %q: %w: character %+q is not allowed in a host name", name,
 					ErrInvalidID, r)
 			}
 		}

@@ -32,7 +32,7 @@ func (w *Workspace) Init(ctx context.Context, opts InitOptions) (root, issuing *
 			maxIntermediates)
 	}
 	if w.Exists() && !opts.Force { // the answer comes before the work of making keys, and again under the lock
-		return nil, nil, w.rootExists()
+		return nil, nil, fmt.Errorf("init workspace %q: %q %w", w.dir, RootName, ErrExists)
 	}
 	encode, err := keyEncoder(opts.KeyPassphrase)
 	if err != nil {
@@ -43,19 +43,21 @@ func (w *Workspace) Init(ctx context.Context, opts InitOptions) (root, issuing *
 		return nil, nil, fmt.Errorf("init workspace %q: %w", w.dir, err)
 	}
 	err = w.update(ctx, clock(opts.Root.Now), func(d *draft) error {
-		if _, ok := d.entries[RootName]; ok && !opts.Force {
-			return w.rootExists()
-		}
-		if err := d.retireTree(RootName); err != nil {
-			return err
+		for _, e := range sortedEntries(d.entries) {
+			if _, series := seriesNumber(e.Name); !series && e.Name != RootName {
+				continue
+			}
+			if !opts.Force {
+				return fmt.Errorf("init workspace %q: %q %w", w.dir, e.Name, ErrExists)
+			}
+			if err := d.retireTree(e.Name); err != nil {
+				return err
+			}
 		}
 		for i, ca := range cas {
 			name, issuer := RootName, ""
 			if i > 0 {
 				name, issuer = intermediateName(i), issuerOf(i)
-			}
-			if err := d.retireTree(name); err != nil {
-				return err
 			}
 			if err := d.putCA(name, issuer, ca, opts.Force, encode); err != nil {
 				return err
@@ -75,10 +77,6 @@ func issuerOf(n int) string {
 		return RootName
 	}
 	return intermediateName(n - 1)
-}
-
-func (w *Workspace) rootExists() error {
-	return fmt.Errorf("init workspace %q: the root ca %w", w.dir, ErrExists)
 }
 
 // makeCAs makes the root and the intermediates in memory.

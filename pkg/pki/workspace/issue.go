@@ -35,6 +35,8 @@ type DeviceOptions struct {
 type IssueOptions struct {
 	// Name is what the workspace and its files call the certificate. Default: its common name.
 	Name string
+	// Aliases are further names, with files of their own, of the same certificate and key.
+	Aliases []string
 	// Request says what to issue. Its Now is also the time of the change.
 	Request pki.IssueRequest
 	// CA is the name of the signing CA. Default: [Workspace.DefaultCA].
@@ -44,8 +46,13 @@ type IssueOptions struct {
 	// EmptyPFXPassword is set.
 	PFX              *pki.PFXOptions
 	EmptyPFXPassword bool
-	Force            bool
-	Passphrase       func() ([]byte, error)
+	// Force moves a certificate of that name to the replaced folder, and everything issued by it when it is a CA.
+	Force bool
+	// Passphrase is called when the key of the CA is encrypted. It must not use the workspace.
+	Passphrase func() ([]byte, error)
+
+	keepKey      string // file of a key that stays as it is
+	keepPassword string // file that a PFX password was read from and goes to again
 }
 
 // Issued is the result of one [IssueOptions].
@@ -135,12 +142,14 @@ func (o *IssueOptions) prepare(ctx context.Context) error {
 	if o.Name == "" {
 		o.Name = cn
 	}
-	if err := checkName(o.Name); err != nil {
-		return fmt.Errorf("issue %s certificate: %w", o.Request.Profile, err)
-	}
-	if isReserved(o.Name) && (o.Name != VerificationName || o.Request.Profile != pki.ProfileVerification) {
-		return fmt.Errorf("issue %s certificate: %w: the workspace keeps the name %q for itself", o.Request.Profile,
-			pki.ErrInvalidID, o.Name)
+	for _, name := range o.names() {
+		if err := checkName(name); err != nil {
+			return fmt.Errorf("issue %s certificate: %w", o.Request.Profile, err)
+		}
+		if isReserved(name) && (name != VerificationName || o.Request.Profile != pki.ProfileVerification) {
+			return fmt.Errorf("issue %s certificate: %w: the workspace keeps the name %q for itself", o.Request.Profile,
+				pki.ErrInvalidID, name)
+		}
 	}
 	if o.PFX != nil && o.Request.PublicKey != nil {
 		return fmt.Errorf("issue %s certificate %q: a pfx needs the private key", o.Request.Profile, o.Name)
@@ -148,15 +157,22 @@ func (o *IssueOptions) prepare(ctx context.Context) error {
 	return nil
 }
 
+// names returns every name of the certificate, the one that counts first.
+func (o *IssueOptions) names() []string {
+	return append([]string{o.Name}, o.Aliases...)
+}
+
 // precheck gives the common refusals before keys are made and before a folder is made.
 func (w *Workspace) precheck(ctx context.Context, opts []IssueOptions) error {
 	names := make(map[string]bool, len(opts))
 	for i := range opts {
-		key := strings.ToLower(opts[i].Name)
-		if names[key] {
-			return fmt.Errorf("issue %s certificate: %q is asked for twice", opts[i].Request.Profile, opts[i].Name)
+		for _, name := range opts[i].names() {
+			key := strings.ToLower(name)
+			if names[key] {
+				return fmt.Errorf("issue %s certificate: %q is asked for twice", opts[i].Request.Profile, name)
+			}
+			names[key] = true
 		}
-		names[key] = true
 	}
 	return w.view(ctx, func(*folder) error {
 		for i := range opts {
@@ -191,15 +207,17 @@ func (s *state) checkCA(dir string, o *IssueOptions) error {
 
 // checkFree refuses a name that is taken.
 func checkFree(entries map[string]Entry, o *IssueOptions) error {
-	if _, ok := entries[o.Name]; ok {
-		if !o.Force {
-			return fmt.Errorf("issue %s certificate: %q %w", o.Request.Profile, o.Name, ErrExists)
+	for _, want := range o.names() {
+		if _, ok := entries[want]; ok {
+			if !o.Force {
+				return fmt.Errorf("issue %s certificate: %q %w", o.Request.Profile, want, ErrExists)
+			}
+			continue
 		}
-		return nil
-	}
-	for name := range entries {
-		if strings.EqualFold(name, o.Name) {
-			return fmt.Errorf("issue %s certificate: %q %w from %q", o.Request.Profile, o.Name, ErrNameConflict, name)
+		for name := range entries {
+			if strings.EqualFold(name, want) {
+				return fmt.Errorf("issue %s certificate: %q %w from %q", o.Request.Profile, want, ErrNameConflict, name)
+			}
 		}
 	}
 	return nil
@@ -229,11 +247,19 @@ func (d *draft) issueOne(dir string, o *IssueOptions, cas map[string]*pki.Author
 	if err != nil {
 		return nil, err
 	}
-	if err := d.retireTree(o.Name); err != nil {
-		return nil, err
+	for _, name := range o.names() {
+		if err := d.retireTree(name); err != nil {
+			return nil, err
+		}
 	}
-	if err := d.putBundle(o, ca, b); err != nil {
-		return nil, err
+	if _, ok := d.entries[ca]; ca != "" && !ok {
+		return nil, fmt.Errorf("issue %s certificate %q: %w: its ca %q is what it would replace", o.Request.Profile, o.Name,
+			pki.ErrInvalidID, ca)
+	}
+	for _, name := range o.names() {
+		if err := d.putBundle(name, o, ca, b); err != nil {
+			return nil, err
+		}
 	}
 	return b, nil
 }
@@ -267,11 +293,11 @@ func (d *draft) sign(dir string, o *IssueOptions, cas map[string]*pki.Authority)
 	return b, e.Name, err
 }
 
-// putBundle stages the files of a certificate and lists it.
-func (d *draft) putBundle(o *IssueOptions, ca string, b *pki.Bundle) error {
-	all := defaultFiles(o.Name)
-	files := Files{Certificate: all.Certificate, FullChain: all.FullChain}
-	if b.Key != nil {
+// putBundle stages the files of a certificate under one of its names and lists it.
+func (d *draft) putBundle(name string, o *IssueOptions, ca string, b *pki.Bundle) error {
+	all := defaultFiles(name)
+	files := Files{Certificate: all.Certificate, FullChain: all.FullChain, Key: o.keepKey}
+	if b.Key != nil && files.Key == "" {
 		key, err := b.KeyPEM()
 		if err != nil {
 			return err
@@ -292,19 +318,23 @@ func (d *draft) putBundle(o *IssueOptions, ca string, b *pki.Bundle) error {
 			return err
 		}
 	}
-	d.entries[o.Name] = newEntry(o.Name, ca, b.Profile, b.Certificate, files)
+	d.entries[name] = newEntry(name, ca, b.Profile, b.Certificate, files)
 	return nil
 }
 
 func (d *draft) putPFX(o *IssueOptions, b *pki.Bundle, all Files, files *Files) error {
 	pfx := *o.PFX
-	if pfx.Password == "" && !o.EmptyPFXPassword {
+	madeUp := pfx.Password == "" && !o.EmptyPFXPassword
+	if madeUp {
 		password, err := randutil.Alphanumeric(pfxPasswordLength)
 		if err != nil {
 			return fmt.Errorf("make pfx password: %v", err)
 		}
-		pfx.Password, files.PFXPassword = password, all.PFXPassword
-		if err := d.putFile(files.PFXPassword, []byte(password+"\n"), true, o.Force); err != nil {
+		pfx.Password = password
+	}
+	if madeUp || o.keepPassword != "" {
+		files.PFXPassword = all.PFXPassword
+		if err := d.putFile(files.PFXPassword, []byte(pfx.Password+"\n"), true, o.Force); err != nil {
 			return err
 		}
 	}
@@ -314,85 +344,4 @@ func (d *draft) putPFX(o *IssueOptions, b *pki.Bundle, all Files, files *Files) 
 	}
 	files.PFX = all.PFX
 	return d.putFile(files.PFX, data, true, o.Force)
-}
-
-// VerificationOptions asks for a proof of possession.
-type VerificationOptions struct {
-	Code string // as the service gave it; white space around it is taken off
-	CA   string // the CA to prove; default "root"
-	// Authority is a CA from outside of the workspace to prove instead.
-	Authority  *pki.Authority
-	KeyType    pki.KeyType
-	Validity   pki.Validity
-	Passphrase func() ([]byte, error)
-	Now        func() time.Time
-}
-
-// IssueVerification makes a proof of possession, whose common name is the code. It is always called
-// "verification-code" and takes the place of an earlier one, which is of no further use.
-func (w *Workspace) IssueVerification(ctx context.Context, opts VerificationOptions) (*pki.Bundle, Paths, error) {
-	o := IssueOptions{
-		Name: VerificationName, CA: opts.CA, Passphrase: opts.Passphrase,
-		Request: pki.IssueRequest{
-			Profile: pki.ProfileVerification, CommonName: opts.Code, KeyType: opts.KeyType, Validity: opts.Validity,
-			Now: opts.Now,
-		},
-	}
-	if o.CA == "" {
-		o.CA = RootName
-	}
-	if err := o.prepare(ctx); err != nil {
-		return nil, Paths{}, err
-	}
-	if opts.Authority == nil {
-		err := w.view(ctx, func(*folder) error { return w.state.checkCA(w.dir, &o) })
-		if err != nil {
-			return nil, Paths{}, err
-		}
-	}
-	if err := o.makeKey(ctx); err != nil {
-		return nil, Paths{}, err
-	}
-	var b *pki.Bundle
-	err := w.update(ctx, clock(opts.Now), func(d *draft) error {
-		var err error
-		ca := ""
-		if opts.Authority != nil {
-			b, err = opts.Authority.Issue(o.Request)
-		} else {
-			b, ca, err = d.sign(w.dir, &o, map[string]*pki.Authority{})
-		}
-		if err != nil {
-			return err
-		}
-		return d.replaceVerification(ca, b)
-	})
-	if err != nil {
-		return nil, Paths{}, err
-	}
-	return b, w.Paths(VerificationName), nil
-}
-
-// replaceVerification stages a proof over the one that is there.
-func (d *draft) replaceVerification(ca string, b *pki.Bundle) error {
-	files := defaultFiles(VerificationName)
-	if err := d.retire(files.PFX); err != nil { // the original script made one, of the old certificate
-		return err
-	}
-	files.PFX, files.PFXPassword = "", ""
-	key, err := b.KeyPEM()
-	if err != nil {
-		return err
-	}
-	if err := d.put(files.Key, key, keyMode); err != nil {
-		return err
-	}
-	if err := d.put(files.Certificate, b.CertificatePEM(), certMode); err != nil {
-		return err
-	}
-	if err := d.put(files.FullChain, b.FullChainPEM(), certMode); err != nil {
-		return err
-	}
-	d.entries[VerificationName] = newEntry(VerificationName, ca, b.Profile, b.Certificate, files)
-	return nil
 }

@@ -1,0 +1,143 @@
+package workspace
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/dpskit/dpskit/pkg/pki"
+)
+
+// RenewOptions asks for a certificate to be issued again.
+type RenewOptions struct {
+	Name string
+	// NewKey makes a new key of KeyType, or of the same type when that is empty. Else the key stays, and with it the
+	// key file.
+	NewKey   bool
+	KeyType  pki.KeyType
+	CA       string // default: the CA that issued it before
+	Validity pki.Validity
+	// PFX asks for a PKCS#12 file. When it is nil and there is one with a password that was made up, that is made
+	// again with the same password; a PFX with another password is moved away, because its password is not known.
+	PFX              *pki.PFXOptions
+	EmptyPFXPassword bool
+	Passphrase       func() ([]byte, error)
+	Now              func() time.Time
+}
+
+// Renew issues a certificate again with the same names, profile and, unless asked otherwise, key. The old files are
+// moved to the replaced folder. CAs other than Edge CAs, and proofs of possession, are not renewed. An Edge CA that
+// keeps its key keeps what it issued; with a new key that is moved away too.
+func (w *Workspace) Renew(ctx context.Context, opts RenewOptions) (*pki.Bundle, Paths, error) {
+	var b *pki.Bundle
+	var name string
+	err := w.update(ctx, clock(opts.Now), func(d *draft) error {
+		e, err := d.state.lookup(w.dir, opts.Name)
+		if err != nil {
+			return fmt.Errorf("renew certificate: %w", err)
+		}
+		name = e.Name
+		o, err := d.renewal(e, opts)
+		if err != nil {
+			return fmt.Errorf("renew certificate %q: %w", e.Name, err)
+		}
+		signed, ca, err := d.sign(w.dir, &o, map[string]*pki.Authority{})
+		if err != nil {
+			return err
+		}
+		if err := d.retireRenewed(e, o.keepKey); err != nil {
+			return err
+		}
+		b = signed
+		return d.putBundle(name, &o, ca, b)
+	})
+	if err != nil {
+		return nil, Paths{}, err
+	}
+	return b, w.Paths(name), nil
+}
+
+// renewal returns the request that makes the certificate of e again.
+func (d *draft) renewal(e Entry, opts RenewOptions) (IssueOptions, error) {
+	o := IssueOptions{
+		Name: e.Name, CA: opts.CA, SelfSigned: e.CA == "" && opts.CA == "", Force: true, Passphrase: opts.Passphrase,
+		PFX: opts.PFX, EmptyPFXPassword: opts.EmptyPFXPassword,
+	}
+	if o.CA == "" {
+		o.CA = e.CA
+	}
+	switch e.Profile {
+	case pki.ProfileRoot, pki.ProfileIntermediate, pki.ProfileVerification:
+		return o, fmt.Errorf("a %s certificate cannot be renewed; make a new one", e.Profile)
+	}
+	if o.SelfSigned && e.Issuer != e.Subject {
+		return o, fmt.Errorf("its issuer %q is not in the workspace", e.Issuer)
+	}
+	old, err := d.state.bundle(d.read, e, opts.Passphrase)
+	if err != nil {
+		return o, err
+	}
+	o.Request = requestOf(old, opts)
+	if o.Request.Key != nil {
+		o.keepKey = e.Files.Key
+	}
+	if o.Request.PublicKey != nil && o.SelfSigned {
+		return o, fmt.Errorf("it is self-signed and the workspace has no key for it")
+	}
+	return o, d.renewPFX(e, &o)
+}
+
+// requestOf returns the request that a certificate was made from.
+func requestOf(old *pki.Bundle, opts RenewOptions) pki.IssueRequest {
+	cert := old.Certificate
+	req := pki.IssueRequest{
+		Profile: old.Profile, CommonName: cert.Subject.CommonName, DNSNames: cert.DNSNames,
+		IPAddresses: cert.IPAddresses, Validity: opts.Validity, Now: opts.Now, KeyType: opts.KeyType,
+	}
+	if old.Profile == pki.ProfileEdgeCA { // the profile adds it again
+		req.CommonName = strings.TrimSuffix(req.CommonName, ".ca")
+	}
+	switch {
+	case opts.NewKey && req.KeyType == "":
+		if t, err := pki.KeyTypeOf(cert.PublicKey); err == nil {
+			req.KeyType = t
+		}
+	case opts.NewKey:
+	case old.Key != nil:
+		req.Key = old.Key
+	default:
+		req.PublicKey = cert.PublicKey
+	}
+	return req
+}
+
+// renewPFX makes a PFX again whose password lies beside it.
+func (d *draft) renewPFX(e Entry, o *IssueOptions) error {
+	if o.PFX != nil || e.Files.PFX == "" || e.Files.PFXPassword == "" || o.Request.PublicKey != nil {
+		return nil
+	}
+	data, err := d.read.read(e.Files.PFXPassword, maxFile)
+	if err != nil {
+		return broken(e, err)
+	}
+	o.PFX = &pki.PFXOptions{Password: strings.TrimRight(string(data), "\r\n")}
+	o.keepPassword = e.Files.PFXPassword
+	return nil
+}
+
+// retireRenewed plans to move the old files away, and what a CA with a new key has issued.
+func (d *draft) retireRenewed(e Entry, keepKey string) error {
+	if keepKey == "" {
+		return d.retireTree(e.Name)
+	}
+	for _, file := range e.Files.all() {
+		if file == keepKey {
+			continue
+		}
+		if err := d.retire(file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
