@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -98,13 +99,29 @@ func (p Program) harden(app *cli.App, env *Env) {
 		app.Action = orUnknownCommand(app.Action)
 	}
 	app.Commands = append(app.Commands, versionCommand(env, p.Name), completionCommand(env, p.Name))
+	hardenFlags(app.Flags)
 	for _, c := range app.Commands {
 		hardenCommand(c)
 	}
 }
 
+// hardenFlags makes a variable that is set to nothing count as not set, as for
+// every other kind of flag: urfave/cli would take "" over the default. It looks
+// where urfave/cli looks, in the environment of the process.
+func hardenFlags(flags []cli.Flag) {
+	for _, f := range flags {
+		if s, ok := f.(*cli.StringFlag); ok {
+			s.EnvVars = slices.DeleteFunc(s.EnvVars, func(name string) bool {
+				value, set := os.LookupEnv(name)
+				return set && value == ""
+			})
+		}
+	}
+}
+
 func hardenCommand(c *cli.Command) {
 	c.HideHelpCommand = true
+	hardenFlags(c.Flags)
 	c.OnUsageError = onUsageError
 	if len(c.Subcommands) == 0 {
 		if c.Before == nil {

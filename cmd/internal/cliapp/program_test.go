@@ -108,6 +108,26 @@ func TestArguments(t *testing.T) {
 	}
 }
 
+func TestEmptyVariableCountsAsNotSet(t *testing.T) {
+	for value, want := range map[string]string{"": "default", "x": "x"} {
+		t.Setenv("PROG_DIR", value)
+		var got string
+		p := cliapp.Program{Name: "prog", New: func(*cliapp.Env) *cli.App {
+			return &cli.App{Commands: []*cli.Command{{
+				Name:  "go",
+				Flags: []cli.Flag{&cli.StringFlag{Name: "dir", Value: "default", EnvVars: []string{"PROG_DIR"}}},
+				Action: func(c *cli.Context) error {
+					got = c.String("dir")
+					return nil
+				},
+			}}}
+		}}
+		if code, _, stderr := run(p, nil, "go"); code != 0 || got != want {
+			t.Errorf("PROG_DIR=%q: exit code %d (%s), dir %q, want %q", value, code, stderr, got, want)
+		}
+	}
+}
+
 func TestUsageErrors(t *testing.T) {
 	tests := []struct {
 		name string

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+)
+
+// buildProgram builds enroll as a user does and returns the path of the binary.
+func buildProgram(b *testing.B) string {
+	b.Helper()
+	path := filepath.Join(b.TempDir(), "enroll")
+	if runtime.GOOS == "windows" {
+		path += ".exe"
+	}
+	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
+		b.Fatalf("go build: %v\n%s", err, out)
+	}
+	return path
+}
+
+// BenchmarkGenerate runs the whole `enroll --generate` in a new process and an
+// empty folder: with P-256 keys, from certificates to the assigned device.
+// Besides the wall time it reports the processor time and the peak memory of
+// the process.
+//
+//	go test -bench Generate -run '^$' ./cmd/enroll
+func BenchmarkGenerate(b *testing.B) {
+	program, dir := buildProgram(b), b.TempDir()
+	var cpu time.Duration
+	var peak int64
+	i := 0
+	for b.Loop() {
+		i++
+		cmd := exec.Command(program, "--generate", "--output", "json", "--dir", filepath.Join(dir, "pki", time.Now().Format("150405.000000000")))
+		cmd.Env = append(os.Environ(), envConnectionString+"=")
+		if out, err := cmd.Output(); err != nil {
+			b.Fatalf("%v\n%s", err, out)
+		}
+		cpu += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+		peak = max(peak, peakBytes(cmd.ProcessState))
+	}
+	b.ReportMetric(float64(cpu.Milliseconds())/float64(i), "cpu-ms/op")
+	b.ReportMetric(float64(peak)/(1<<20), "peak-MiB")
+}
+
+// BenchmarkEmulatorReady measures from the start of the process to the ready
+// line of an emulator that makes its TLS root and its store in a new folder.
+//
+//	go test -bench EmulatorReady -run '^$' ./cmd/enroll
+func BenchmarkEmulatorReady(b *testing.B) {
+	program, dir := buildProgram(b), b.TempDir()
+	for _, mode := range []string{"memory", "data"} {
+		b.Run(mode, func(b *testing.B) {
+			for b.Loop() {
+				args := []string{"emulator", "--https-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--log-level", "error"}
+				if mode == "memory" {
+					args = append(args, "--memory")
+				} else {
+					args = append(args, "--data", filepath.Join(dir, time.Now().Format("150405.000000000")))
+				}
+				cmd := exec.Command(program, args...)
+				stdout, err := cmd.StdoutPipe()
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := cmd.Start(); err != nil {
+					b.Fatal(err)
+				}
+				line, err := bufio.NewReader(stdout).ReadBytes('\n')
+				b.StopTimer()
+				if err != nil || !json.Valid(line) {
+					b.Fatalf("ready line %q: %v", line, err)
+				}
+				_ = cmd.Process.Signal(os.Interrupt)
+				if err := cmd.Wait(); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+			}
+		})
+	}
+}

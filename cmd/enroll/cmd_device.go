@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/dpskit/dpskit/cmd/internal/cliapp"
+	"github.com/dpskit/dpskit/pkg/dps"
+	"github.com/dpskit/dpskit/pkg/dps/device"
+	"github.com/dpskit/dpskit/pkg/pki"
+)
+
+// registerOptions is what enroll device register was asked for.
+type registerOptions struct {
+	Connect        connectOptions
+	RegistrationID string
+	Cert, Key      string
+	KeyPassword    cliapp.SecretSource
+	IDScope        string
+	Host           string
+	Payload        string
+	Output         cliapp.Format
+}
+
+func newDeviceCmd(env *cliapp.Env) *cli.Command {
+	return &cli.Command{
+		Name: "device", Usage: "act as a device",
+		Subcommands: []*cli.Command{newRegisterCmd(env, runRegister)},
+	}
+}
+
+func newRegisterCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, registerOptions) error) *cli.Command {
+	return &cli.Command{
+		Name: "register", Usage: "register a device as it would register itself", ArgsUsage: "ID", Before: cliapp.ExactArgs("ID"),
+		Description: "The chain file holds the device certificate first and every intermediate after it.\n" +
+			"Without --host the device registers at the emulator whose connection string is set, or\n" +
+			"else at " + dps.GlobalDeviceHost + ".\n\n" +
+			"   enroll device register my-device --cert pki/certs/my-device-full-chain.cert.pem \\\n" +
+			"       --key pki/private/my-device.key.pem --id-scope 0ne00C0FFEE",
+		Flags: flags([]cli.Flag{
+			&cli.StringFlag{Name: flagCert, Usage: "device certificate and intermediates: `FILE` in PEM"},
+			&cli.StringFlag{Name: flagKey, Usage: "device key: `FILE` in PEM or DER"},
+			keyPasswordFlag(),
+			&cli.StringFlag{Name: flagIDScope, EnvVars: []string{envIDScope}, Usage: "ID `SCOPE` of the DPS"},
+			&cli.StringFlag{Name: flagHost, EnvVars: []string{envDeviceHost}, Usage: "`HOST` that the device registers at"},
+			&cli.StringFlag{Name: flagTransport, Value: "https", Usage: "register over `TRANSPORT`: https"},
+			&cli.StringFlag{Name: flagPayload, Usage: "JSON `VALUE` that the device sends along"},
+			&cli.StringFlag{Name: flagCAFile, EnvVars: []string{envCAFile}, Usage: "trust the TLS root certificates in `FILE`, too"},
+			&cli.StringFlag{Name: flagAPIVersion, Usage: "speak this `VERSION` of the API"},
+			&cli.StringFlag{Name: flagConnectionString, EnvVars: []string{envConnectionString}, Hidden: true},
+			timeoutFlag(), outputFlag(),
+		}, cliapp.LogFlags()),
+		Action: func(c *cli.Context) error {
+			if err := checkTransport(c.String(flagTransport)); err != nil {
+				return err
+			}
+			connection := connectOptionsFrom(c, env)
+			connection.Host = ""
+			opts := registerOptions{
+				Connect: connection, RegistrationID: c.Args().First(), Cert: c.String(flagCert), Key: c.String(flagKey),
+				KeyPassword: keyPassword(c), IDScope: c.String(flagIDScope), Host: c.String(flagHost),
+				Payload: c.String(flagPayload), Output: env.OutputFormat(c),
+			}
+			ctx, cancel := connection.withTimeout(c.Context)
+			defer cancel()
+			return run(ctx, env, opts)
+		},
+	}
+}
+
+// registration is the outcome as JSON prints it.
+type registration struct {
+	RegistrationID    string          `json:"registrationId"`
+	Status            string          `json:"status"`
+	Substatus         string          `json:"substatus,omitempty"`
+	DeviceID          string          `json:"deviceId"`
+	AssignedHub       string          `json:"assignedHub"`
+	EnrollmentGroupID string          `json:"enrollmentGroupId,omitempty"`
+	OperationID       string          `json:"operationId"`
+	Payload           json.RawMessage `json:"payload,omitempty"`
+}
+
+func runRegister(ctx context.Context, env *cliapp.Env, opts registerOptions) error {
+	cert, err := opts.credential(env)
+	if err != nil {
+		return err
+	}
+	payload := json.RawMessage(opts.Payload)
+	if opts.Payload != "" && !json.Valid(payload) {
+		return cliapp.Usagef("--%s is not JSON: %s", flagPayload, opts.Payload)
+	}
+	ep := &endpoint{opts: opts.Connect}
+	if err := ep.trust(opts.Connect.CAFile); err != nil {
+		return err
+	}
+	if err := opts.find(ctx, env); err != nil {
+		return err
+	}
+	client, err := device.NewClient(opts.IDScope, opts.RegistrationID, device.X509(cert), &device.ClientOptions{
+		Host: opts.Host, RootCAs: ep.roots, APIVersion: opts.Connect.APIVersion, Logger: opts.Connect.Logger,
+	})
+	if err != nil {
+		return cliapp.WithCode(err, cliapp.ExitUsage)
+	}
+	result, err := client.Register(ctx, &device.RegisterOptions{Payload: payload})
+	if err != nil {
+		return refusedRegistration(err)
+	}
+	v := registration{
+		RegistrationID: result.RegistrationID, Status: result.Status, Substatus: result.Substatus, DeviceID: result.DeviceID,
+		AssignedHub: result.AssignedHub, EnrollmentGroupID: result.EnrollmentGroupID, OperationID: result.OperationID, Payload: result.Payload,
+	}
+	return env.Print(opts.Output, cliapp.View{
+		Value:   v,
+		Columns: []string{"id", "status", "device ID", "assigned hub", "substatus", "enrollment group"},
+		Rows:    [][]string{{v.RegistrationID, v.Status, v.DeviceID, v.AssignedHub, v.Substatus, v.EnrollmentGroupID}},
+		Single:  true,
+	})
+}
+
+// find fills in the host and the ID scope from an emulator whose connection
+// string is in the environment.
+func (o *registerOptions) find(ctx context.Context, env *cliapp.Env) error {
+	if (o.Host == "" || o.IDScope == "") && o.Connect.ConnectionString != "" {
+		ep, err := connect(env, o.Connect)
+		if err != nil {
+			return err
+		}
+		if ep.emulator && o.Host == "" {
+			o.Host = ep.host
+		}
+		if ep.emulator && o.IDScope == "" && o.Host == ep.host {
+			client, err := ep.arm()
+			if err != nil {
+				return err
+			}
+			svc, err := client.GetService(ctx)
+			if err != nil {
+				return err
+			}
+			o.IDScope = svc.IDScope
+		}
+	}
+	if o.IDScope == "" {
+		return cliapp.WithHint(cliapp.Usagef("no ID scope: give --%s or set %s", flagIDScope, envIDScope),
+			"the overview page of the DPS in the portal shows it; it begins with 0ne")
+	}
+	return nil
+}
+
+// credential reads the chain and the key and checks that they belong together.
+func (o *registerOptions) credential(env *cliapp.Env) (tls.Certificate, error) {
+	chain, err := readCertificates(flagCert, o.Cert)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := readKey(env, o.Key, o.KeyPassword)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	leaf := chain[0]
+	if !pki.KeyMatches(leaf, key) {
+		return tls.Certificate{}, cliapp.WithHint(fmt.Errorf("key %q does not belong to the first certificate in %q (subject %q)", o.Key, o.Cert, leaf.Subject),
+			"the device certificate comes first in the chain file, the intermediates after it")
+	}
+	cert := tls.Certificate{PrivateKey: key, Leaf: leaf}
+	for _, c := range chain {
+		cert.Certificate = append(cert.Certificate, c.Raw)
+	}
+	return cert, nil
+}
+
+// refusedRegistration gives a registration that the service refused at once
+// the same exit code as one that it refused later.
+func refusedRegistration(err error) error {
+	if errors.Is(err, dps.ErrUnauthorized) {
+		return cliapp.WithCode(err, cliapp.ExitRefused)
+	}
+	return err
+}
+
+// refusalHint adds what the machine can see to a refused registration.
+func refusalHint(err error) []string {
+	var refused *device.RegistrationError
+	if errors.As(err, &refused) && strings.EqualFold(refused.Status, "disabled") {
+		return []string{"the enrollment that the device matches is disabled: enable it, or check that the device is meant to match it"}
+	}
+	var unknown x509.UnknownAuthorityError
+	if errors.As(err, &unknown) || strings.Contains(err.Error(), "certificate signed by unknown authority") {
+		return []string{"the TLS certificate of the host is not trusted: for an emulator give --" + flagCAFile + " (or " + envCAFile + ") the file that it names when it starts"}
+	}
+	return nil
+}

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/dpskit/dpskit/cmd/internal/cliapp"
+	"github.com/dpskit/dpskit/pkg/dps"
+	"github.com/dpskit/dpskit/pkg/dps/emulator"
+	"github.com/dpskit/dpskit/pkg/pki"
+)
+
+type emulatorOptions struct {
+	Data       string
+	Memory     bool
+	HTTPSAddrs []string
+	AdminAddr  string
+	ReadyFile  string
+	Name       string
+	IDScope    string
+	Hostnames  []string
+	Hubs       []string
+	RetryAfter time.Duration
+	Remote     bool
+	KeyFile    string
+	Logger     *slog.Logger
+}
+
+func newEmulatorCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, emulatorOptions) error) *cli.Command {
+	return &cli.Command{
+		Name: "emulator", Usage: "run the DPS emulator in the foreground",
+		Description: "Serves the service, device and resource manager APIs of DPS on this machine, for\n" +
+			"tests. The first line on standard output, and the ready file, are one JSON document\n" +
+			"with the real addresses, the ID scope, the connection string and the file with the\n" +
+			"TLS root to trust. It stops cleanly on an interrupt (Ctrl-C) or SIGTERM.\n\n" +
+			"   enroll emulator\n" +
+			"   enroll emulator --memory --https-addr 127.0.0.1:0 --ready-file ready.json",
+		Flags: flags([]cli.Flag{
+			&cli.StringFlag{Name: flagData, Usage: "keep the state in `FOLDER` (default: the user's state folder)"},
+			&cli.BoolFlag{Name: flagMemory, Usage: "keep the state in memory and forget it at the end"},
+			&cli.StringSliceFlag{Name: flagHTTPSAddr, Usage: "serve HTTPS on `ADDR`, repeatable; port 0 takes a free one (default: 127.0.0.1:8443)"},
+			&cli.StringFlag{Name: flagAdminAddr, Value: "127.0.0.1:8442", Usage: "serve /healthz, /readyz and /ca.pem by plain HTTP on loopback `ADDR`"},
+			&cli.StringFlag{Name: flagReadyFile, Usage: "write the ready document to `FILE` when all listeners accept"},
+			&cli.StringFlag{Name: flagName, Value: emulator.DefaultName, Usage: "`NAME` of the service instance"},
+			&cli.StringFlag{Name: flagIDScope, Value: emulator.DefaultIDScope, Usage: "ID `SCOPE` of the service instance"},
+			&cli.StringSliceFlag{Name: flagHostname, Usage: "put `NAME` into the TLS certificate, too; repeatable"},
+			&cli.StringSliceFlag{Name: flagLinkedHub, Usage: "assign devices to the IoT hub `HOST`; repeatable (default: one)"},
+			&cli.DurationFlag{Name: flagRetryAfter, Value: 3 * time.Second, Usage: "tell devices to poll again after `DURATION`, in whole seconds, as the service does"},
+			&cli.BoolFlag{Name: flagRemote, Usage: "allow addresses that are not loopback; needs --" + flagKeyFile},
+			&cli.StringFlag{Name: flagKeyFile, Usage: "read the shared access key (base64) from `FILE` instead of using the documented one"},
+		}, cliapp.LogFlags()),
+		Action: func(c *cli.Context) error {
+			info := slog.LevelInfo
+			return run(c.Context, env, emulatorOptions{
+				Data: c.String(flagData), Memory: c.Bool(flagMemory),
+				HTTPSAddrs: c.StringSlice(flagHTTPSAddr), AdminAddr: c.String(flagAdminAddr), ReadyFile: c.String(flagReadyFile),
+				Name: c.String(flagName), IDScope: c.String(flagIDScope), Hostnames: c.StringSlice(flagHostname),
+				Hubs: c.StringSlice(flagLinkedHub), RetryAfter: c.Duration(flagRetryAfter), Remote: c.Bool(flagRemote),
+				KeyFile: c.String(flagKeyFile), Logger: env.Logger(c, &info),
+			})
+		},
+	}
+}
+
+func runEmulator(ctx context.Context, env *cliapp.Env, opts emulatorOptions) error {
+	start, err := opts.forEmulator(env)
+	if err != nil {
+		return err
+	}
+	emu, err := emulator.Start(ctx, start)
+	if err != nil {
+		return err
+	}
+	defer emu.Close()
+	info, forget, err := withCAFile(emu)
+	if err != nil {
+		return err
+	}
+	defer forget()
+	env.Notef("test emulator, not for production; stop it with Ctrl-C")
+	if err := announce(env, info, opts); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	env.Notef("stopping")
+	return emu.Close()
+}
+
+func (o emulatorOptions) forEmulator(env *cliapp.Env) (*emulator.Options, error) {
+	if o.Memory && o.Data != "" {
+		return nil, cliapp.Usagef("--%s and --%s exclude each other", flagMemory, flagData)
+	}
+	if !o.Memory && o.Data == "" {
+		dir, err := stateDir(env)
+		if err != nil {
+			return nil, err
+		}
+		o.Data = dir
+	}
+	if len(o.HTTPSAddrs) == 0 {
+		o.HTTPSAddrs = []string{"127.0.0.1:8443"}
+	}
+	if o.RetryAfter == 0 {
+		o.RetryAfter = -1
+	}
+	start := &emulator.Options{
+		Name: o.Name, IDScope: o.IDScope, DataDir: o.Data, HTTPSAddrs: o.HTTPSAddrs, AdminAddr: o.AdminAddr,
+		HostNames: o.Hostnames, Hubs: o.Hubs, RetryAfter: o.RetryAfter, AllowRemote: o.Remote,
+		Logger: o.Logger, Now: env.Now, Version: cliapp.Version(),
+	}
+	if o.KeyFile != "" {
+		key, err := env.Secret(cliapp.SecretSource{File: o.KeyFile})
+		if err != nil {
+			return nil, fmt.Errorf("read --%s: %w", flagKeyFile, err)
+		}
+		start.Key = dps.Secret(key)
+	}
+	return start, nil
+}
+
+// announce prints the ready document and writes the ready file. A key of the
+// user's own goes to the file, which only the user can read, and not to the
+// output.
+func announce(env *cliapp.Env, info emulator.Info, opts emulatorOptions) error {
+	if opts.ReadyFile != "" {
+		data, err := json.MarshalIndent(info, "", "  ")
+		if err != nil {
+			return err
+		}
+		if err := writeFile(opts.ReadyFile, append(data, '\n'), 0o600); err != nil {
+			return fmt.Errorf("write --%s: %w", flagReadyFile, err)
+		}
+	}
+	if opts.KeyFile != "" {
+		info.ConnectionString = ""
+	}
+	if err := json.NewEncoder(env.Out).Encode(info); err != nil {
+		return err
+	}
+	if info.ConnectionString != "" {
+		env.Notef("%s", shellLines(info))
+	}
+	return nil
+}
+
+// withCAFile completes the description of an emulator in memory, which keeps no
+// files, with a file that holds its TLS root for other programs to trust. The
+// function removes the file.
+func withCAFile(emu *emulator.Emulator) (emulator.Info, func(), error) {
+	info := emu.Info()
+	if info.CAFile != "" {
+		return info, func() {}, nil
+	}
+	dir, err := os.MkdirTemp("", "dpskit-emulator-")
+	if err != nil {
+		return info, nil, fmt.Errorf("make a folder for the TLS root: %w", err)
+	}
+	info.CAFile = filepath.Join(dir, "ca.pem")
+	if err := os.WriteFile(info.CAFile, pki.EncodeCertificatesPEM(emu.CACertificate()), 0o644); err != nil {
+		_ = os.RemoveAll(dir)
+		return info, nil, fmt.Errorf("write the TLS root: %w", err)
+	}
+	return info, func() { _ = os.RemoveAll(dir) }, nil
+}
+
+// shellLines are what to paste into another terminal.
+func shellLines(info emulator.Info) string {
+	return fmt.Sprintf("export %s='%s' %s='%s'", envConnectionString, info.ConnectionString, envCAFile, info.CAFile)
+}
+
+// stateDir is where an emulator keeps its state by default: never the current
+// folder.
+func stateDir(env *cliapp.Env) (string, error) {
+	const sub = "dpskit/emulator"
+	if dir := env.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, sub), nil
+	}
+	if runtime.GOOS == "windows" || runtime.GOOS == "darwin" {
+		if dir, err := os.UserCacheDir(); err == nil && runtime.GOOS == "windows" {
+			return filepath.Join(dir, sub), nil
+		}
+		if dir, err := os.UserConfigDir(); err == nil {
+			return filepath.Join(dir, sub), nil
+		}
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", cliapp.WithHint(fmt.Errorf("find a folder for the state: %v", err), "give --%s FOLDER or --%s", flagData, flagMemory)
+	}
+	return filepath.Join(home, ".local", "state", sub), nil
+}
+
+// writeFile writes a file at once: a temporary file in the same folder, then a
+// rename.
+func writeFile(path string, data []byte, mode os.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	if _, err := f.Write(data); err != nil {
+		f.Close()
+		return err
+	}
+	if err := f.Chmod(mode); err != nil && runtime.GOOS != "windows" {
+		f.Close()
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}

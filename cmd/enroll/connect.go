@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/urfave/cli/v2"
+
+	"github.com/dpskit/dpskit/cmd/internal/cliapp"
+	"github.com/dpskit/dpskit/pkg/dps"
+	"github.com/dpskit/dpskit/pkg/dps/arm"
+	"github.com/dpskit/dpskit/pkg/dps/emulator"
+	"github.com/dpskit/dpskit/pkg/dps/service"
+	"github.com/dpskit/dpskit/pkg/pki"
+)
+
+// connectOptions is what the connection flags say.
+type connectOptions struct {
+	ConnectionString     dps.Secret
+	ConnectionStringFile string
+	Host                 string
+	CAFile               string
+	APIVersion           string
+	Subscription         string
+	ResourceGroup        string
+	Name                 string
+	Timeout              time.Duration
+	DryRun               bool
+	Logger               *slog.Logger
+}
+
+func connectOptionsFrom(c *cli.Context, env *cliapp.Env) connectOptions {
+	return connectOptions{
+		ConnectionString:     dps.Secret(c.String(flagConnectionString)),
+		ConnectionStringFile: c.String(flagConnectionStringFile),
+		Host:                 c.String(flagHost),
+		CAFile:               c.String(flagCAFile),
+		APIVersion:           c.String(flagAPIVersion),
+		Subscription:         c.String(flagSubscription),
+		ResourceGroup:        c.String(flagResourceGroup),
+		Name:                 c.String(flagName),
+		Timeout:              c.Duration(flagTimeout),
+		DryRun:               c.Bool(flagDryRun),
+		Logger:               env.Logger(c, nil),
+	}
+}
+
+// given says whether the command line or the environment names a DPS at all.
+func (o connectOptions) given() bool {
+	return o.ConnectionString != "" || o.ConnectionStringFile != "" || o.Host != "" || o.armGiven()
+}
+
+func (o connectOptions) armGiven() bool { return o.ResourceGroup != "" || o.Name != "" }
+
+// endpoint is a DPS that commands talk to: its planes with credentials.
+type endpoint struct {
+	host       string // host of the service plane, with a port for an emulator; "" when only ARM is known
+	emulator   bool   // a dpskit emulator, whose ARM plane is on the same host
+	connection *dps.ConnectionString
+	roots      *x509.CertPool // nil: the system's
+	client     *http.Client
+	dryRun     *dryRun
+	opts       connectOptions
+}
+
+// connect decides from the options which DPS is meant. Nothing is sent.
+func connect(env *cliapp.Env, opts connectOptions) (*endpoint, error) {
+	ep := &endpoint{opts: opts}
+	if err := ep.chooseHost(env); err != nil {
+		return nil, err
+	}
+	if err := ep.trust(opts.CAFile); err != nil {
+		return nil, err
+	}
+	ep.client = httpClient(ep.roots)
+	if opts.DryRun {
+		ep.dryRun = &dryRun{out: env.Out, next: ep.client.Transport}
+		ep.client.Transport = ep.dryRun
+	}
+	return ep, nil
+}
+
+func (ep *endpoint) chooseHost(env *cliapp.Env) error {
+	text := ep.opts.ConnectionString.Reveal()
+	if file := ep.opts.ConnectionStringFile; file != "" {
+		secret, err := env.Secret(cliapp.SecretSource{File: file})
+		if err != nil {
+			return fmt.Errorf("read connection string: %w", err)
+		}
+		text = string(secret)
+	}
+	switch {
+	case ep.opts.Host != "":
+		ep.host = ep.opts.Host
+		ep.emulator = dps.IsLoopbackHost(ep.host)
+	case text != "":
+		cs, err := dps.ParseConnectionString(text)
+		if err != nil {
+			return cliapp.WithCode(err, cliapp.ExitUsage)
+		}
+		ep.connection, ep.host = &cs, cs.HostName
+		ep.emulator = cs.DevelopmentEmulator || dps.IsLoopbackHost(cs.HostName)
+	case !ep.opts.armGiven():
+		return cliapp.WithHint(cliapp.Usagef("no DPS given: set %s, or give --%s or --%s", envConnectionString, flagConnectionStringFile, flagHost),
+			"without an Azure account, run 'enroll emulator' in another terminal and use the connection string that it prints")
+	}
+	return nil
+}
+
+func (ep *endpoint) trust(file string) error {
+	if file == "" {
+		return nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("read --%s: %w", flagCAFile, err)
+	}
+	certs, err := pki.ParseCertificates(data)
+	if err != nil {
+		return fmt.Errorf("read --%s %q: %w", flagCAFile, file, err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	for _, c := range certs {
+		pool.AddCert(c)
+	}
+	ep.roots = pool
+	return nil
+}
+
+func httpClient(roots *x509.CertPool) *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 15 * time.Second}).DialContext,
+		TLSClientConfig:       &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:   15 * time.Second,
+		ResponseHeaderTimeout: 60 * time.Second,
+		ForceAttemptHTTP2:     true,
+	}}
+}
+
+// service returns the client of the service plane: enrollments, registrations.
+func (ep *endpoint) service() (*service.Client, error) {
+	if ep.host == "" {
+		return nil, cliapp.Usagef("no DPS host given: set %s, or give --%s", envConnectionString, flagHost)
+	}
+	var cred service.Credential
+	if ep.connection != nil {
+		cred = service.SharedKey(ep.connection.SharedAccessKeyName, ep.connection.SharedAccessKey)
+	} else {
+		token, err := ep.token()
+		if err != nil {
+			return nil, err
+		}
+		cred = service.Token(token)
+	}
+	return service.NewClient(ep.host, cred, &service.ClientOptions{
+		APIVersion: ep.opts.APIVersion, HTTPClient: ep.client, Logger: ep.opts.Logger,
+	})
+}
+
+// hasARM says whether proof of possession is possible: on an emulator always,
+// on Azure when the resource is named.
+func (ep *endpoint) hasARM() bool { return ep.emulator || ep.opts.armGiven() }
+
+// arm returns the client of the resource manager plane: CA certificates, the
+// service instance.
+func (ep *endpoint) arm() (*arm.Client, error) {
+	scope := arm.Scope{SubscriptionID: ep.opts.Subscription, ResourceGroup: ep.opts.ResourceGroup, ServiceName: ep.opts.Name}
+	opts := &arm.ClientOptions{HTTPClient: ep.client, Logger: ep.opts.Logger}
+	if ep.emulator {
+		opts.Endpoint = "https://" + ep.host
+		fillEmpty(&scope.SubscriptionID, emulator.DefaultSubscriptionID)
+		fillEmpty(&scope.ResourceGroup, emulator.DefaultResourceGroup)
+		fillEmpty(&scope.ServiceName, emulator.DefaultName)
+	}
+	if scope.ResourceGroup == "" || scope.ServiceName == "" || scope.SubscriptionID == "" {
+		return nil, cliapp.WithHint(
+			cliapp.Usagef("CA certificates are managed through Azure Resource Manager: give --%s, --%s and --%s (or %s)",
+				flagResourceGroup, flagName, flagSubscription, envSubscription),
+			"sign in with 'az login' first; a connection string alone cannot reach the CA certificates of a DPS")
+	}
+	token, err := ep.token()
+	if err != nil {
+		return nil, err
+	}
+	return arm.NewClient(scope, token, opts)
+}
+
+func fillEmpty(s *string, def string) {
+	if *s == "" {
+		*s = def
+	}
+}
+
+// token returns the Entra credential: the emulator's documented development
+// token for an emulator, else what azidentity finds on this machine.
+func (ep *endpoint) token() (azcore.TokenCredential, error) {
+	if ep.emulator {
+		return developmentToken{}, nil
+	}
+	cred, err := azidentity.NewDefaultAzureCredential(nil)
+	if err != nil {
+		return nil, cliapp.WithCode(fmt.Errorf("find Microsoft Entra credentials: %v", err), cliapp.ExitUnauthorized)
+	}
+	return cred, nil
+}
+
+// withTimeout bounds a command by --timeout.
+func (o connectOptions) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	if o.Timeout <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, o.Timeout, errTimeout)
+}
+
+var errTimeout = errors.New("no answer within --timeout")
+
+// stripPort returns the host without its port.
+func stripPort(host string) string {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		return h
+	}
+	return strings.Trim(host, "[]")
+}

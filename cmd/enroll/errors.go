@@ -1,0 +1,82 @@
+package main
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/dpskit/dpskit/cmd/internal/cliapp"
+	"github.com/dpskit/dpskit/pkg/dps"
+	"github.com/dpskit/dpskit/pkg/dps/device"
+	"github.com/dpskit/dpskit/pkg/pki"
+	"github.com/dpskit/dpskit/pkg/pki/workspace"
+)
+
+// exitCodes maps what callers of the libraries can tell apart to exit codes.
+// The first match counts.
+var exitCodes = []struct {
+	target error
+	code   int
+}{
+	{device.ErrRefused, cliapp.ExitRefused},
+	{dps.ErrUnauthorized, cliapp.ExitUnauthorized},
+	{dps.ErrNotFound, cliapp.ExitNotFound},
+	{dps.ErrConflict, cliapp.ExitConflict},
+	{dps.ErrPrecondition, cliapp.ExitConflict},
+	{dps.ErrThrottled, cliapp.ExitUnavailable},
+	{dps.ErrUnavailable, cliapp.ExitUnavailable},
+	{workspace.ErrNotFound, cliapp.ExitNotFound},
+	{workspace.ErrExists, cliapp.ExitConflict},
+	{workspace.ErrNameConflict, cliapp.ExitConflict},
+	{workspace.ErrLocked, cliapp.ExitUnavailable},
+	{pki.ErrPassphraseRequired, cliapp.ExitUnauthorized},
+	{pki.ErrWrongPassphrase, cliapp.ExitUnauthorized},
+	{pki.ErrInvalidID, cliapp.ExitUsage},
+}
+
+// classify gives the errors of the libraries their exit code and a hint.
+func classify(err error) (int, []string) {
+	code := 0
+	for _, e := range exitCodes {
+		if errors.Is(err, e.target) {
+			code = e.code
+			break
+		}
+	}
+	return code, hints(err)
+}
+
+func hints(err error) []string {
+	if h := refusalHint(err); h != nil {
+		return h
+	}
+	if e, ok := dps.Explain(err); ok {
+		return splitHint(e)
+	}
+	switch {
+	case errors.Is(err, pki.ErrPassphraseRequired):
+		return []string{"give --" + flagKeyPasswordFile + " or set " + envKeyPassword}
+	case errors.Is(err, workspace.ErrExists):
+		return []string{"replace it with --" + flagForce}
+	}
+	return nil
+}
+
+func splitHint(e dps.Explanation) []string {
+	var lines []string
+	for _, s := range []string{e.Why, e.Fix} {
+		if s = strings.TrimSpace(s); s != "" {
+			lines = append(lines, s)
+		}
+	}
+	return lines
+}
+
+// exitCodeOf returns the exit code that err would end the program with.
+func exitCodeOf(err error) int {
+	var e *cliapp.Error
+	if errors.As(err, &e) && e.Code != 0 {
+		return e.Code
+	}
+	code, _ := classify(err)
+	return code
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/dpskit/dpskit/cmd/internal/clitest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"enroll": main})
+}
+
+// TestScripts runs the program as a user does, in child processes. To the
+// commands of clitest it adds:
+//
+//	emulator [FLAG...]        start `enroll emulator` and wait for its ready line
+//	stop-emulator SIGNAL      end it by int, term or kill; a clean end is demanded but for kill
+//	sign-verification DIR CODE   make a verification certificate in a workspace
+//	get URL STATUS            GET by plain HTTP and demand this status
+func TestScripts(t *testing.T) {
+	commands := clitest.Commands()
+	running := &children{byScript: map[string]*child{}}
+	commands["emulator"] = running.start
+	commands["stop-emulator"] = running.stop
+	commands["sign-verification"] = signVerification
+	commands["get"] = get
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true, Cmds: commands,
+		Setup: func(e *testscript.Env) error {
+			for _, name := range []string{envConnectionString, envCAFile, envIDScope, envDeviceHost, envSubscription, envDir, envKeyPassword} {
+				e.Setenv(name, "")
+			}
+			return nil
+		},
+	})
+}
