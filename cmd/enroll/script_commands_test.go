@@ -37,7 +37,7 @@ func (c *children) start(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	path, err := exec.LookPath("enroll")
 	ts.Check(err)
-	args = append([]string{"emulator", "--https-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"}, args...)
+	args = append([]string{"emulator", "--https-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--retry-after", "0s"}, args...)
 	ch := &child{cmd: exec.Command(path, args...)}
 	ch.cmd.Dir, ch.cmd.Env, ch.cmd.Stderr = ts.MkAbs("."), clitest.Environ(ts), &ch.stderr
 	stdout, err := ch.cmd.StdoutPipe()
