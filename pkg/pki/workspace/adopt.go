@@ -23,7 +23,7 @@ func Rebuild(ctx context.Context, dir string) (*Workspace, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := openFolder(dir, nil)
+	f, err := openFolder(dir, w.hooks)
 	if err != nil {
 		return nil, err
 	}

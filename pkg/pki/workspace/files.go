@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"time"
 )
 
 const (
@@ -23,16 +24,22 @@ const (
 // folder is the file layer: everything it touches is inside one folder. Names are relative and have slashes.
 type folder struct {
 	root *os.Root
-	dir  string                      // for messages
-	step func(op, name string) error // called before every change; tests make it fail or kill the process
+	dir  string // for messages
+	hooks
 }
 
-func openFolder(dir string, step func(op, name string) error) (*folder, error) {
+// hooks are for tests; the zero value is what runs.
+type hooks struct {
+	step func(op, name string) error // called before every change; may fail or kill the process
+	wait time.Duration               // for the lock; zero means lockWait
+}
+
+func openFolder(dir string, h hooks) (*folder, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open workspace %q: %w", dir, cause(err))
 	}
-	return &folder{root: root, dir: dir, step: step}, nil
+	return &folder{root: root, dir: dir, hooks: h}, nil
 }
 
 func (f *folder) close() { _ = f.root.Close() } // nothing is buffered

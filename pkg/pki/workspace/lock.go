@@ -47,7 +47,11 @@ func lockShared(ctx context.Context, f *folder) (unlock func(), err error) {
 func waitLock(ctx context.Context, f *folder, lock *flock.Flock,
 	try func(context.Context, time.Duration) (bool, error),
 ) (func(), error) {
-	bounded, cancel := context.WithTimeout(ctx, lockWait)
+	wait := lockWait
+	if f.wait > 0 {
+		wait = f.wait
+	}
+	bounded, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	ok, err := try(bounded, lockRetry)
 	switch {
@@ -56,7 +60,7 @@ func waitLock(ctx context.Context, f *folder, lock *flock.Flock,
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("lock workspace %q: %w", f.dir, context.Cause(ctx))
 	case errors.Is(err, context.DeadlineExceeded) || err == nil:
-		return nil, fmt.Errorf("lock workspace %q: %w: waited %s for %q", f.dir, ErrLocked, lockWait, f.show(lockFile))
+		return nil, fmt.Errorf("lock workspace %q: %w: waited %s for %q", f.dir, ErrLocked, wait, f.show(lockFile))
 	}
 	return nil, fmt.Errorf("lock workspace %q: %w", f.dir, cause(err))
 }

@@ -14,8 +14,8 @@ import (
 // Workspace is a folder with a test PKI. It is safe for concurrent use; other processes may use the same folder. It
 // holds no file open between calls, so there is nothing to close.
 type Workspace struct {
-	dir  string
-	step func(op, name string) error // see folder; nil outside of tests
+	dir   string
+	hooks hooks
 
 	mu    sync.Mutex
 	state state
@@ -131,7 +131,7 @@ func (w *Workspace) view(ctx context.Context, fn func(f *folder) error) error {
 	case !info.IsDir():
 		return fmt.Errorf("open workspace %q: it is a file, not a folder", w.dir)
 	}
-	f, err := openFolder(w.dir, w.step)
+	f, err := openFolder(w.dir, w.hooks)
 	if err != nil {
 		return err
 	}
@@ -238,7 +238,7 @@ func (w *Workspace) update(ctx context.Context, now time.Time, fn func(d *draft)
 	if err := os.MkdirAll(w.dir, dirMode); err != nil {
 		return fmt.Errorf("make workspace %q: %w", w.dir, cause(err))
 	}
-	f, err := openFolder(w.dir, w.step)
+	f, err := openFolder(w.dir, w.hooks)
 	if err != nil {
 		return err
 	}
