@@ -2,10 +2,8 @@ package store
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -20,9 +18,9 @@ const maxBatch = 256
 
 // durable is the store of an emulator with a data folder.
 type durable struct {
-	dir      string
 	db       *bolt.DB
 	lock     *flock.Flock
+	tally    tally // of the committed rows; owned by the committer
 	requests chan *request
 	quit     chan struct{}
 	done     chan struct{}
@@ -99,7 +97,7 @@ func (s *durable) write(batch []*request) (applied []*request, err error) {
 	if err != nil {
 		return batch, err
 	}
-	dirty := false
+	w := &writer{tx: tx, tally: s.tally}
 	err = run(func() error {
 		for _, r := range batch {
 			reader := &boltReader{tx: tx}
@@ -110,39 +108,20 @@ func (s *durable) write(batch []*request) (applied []*request, err error) {
 				continue
 			}
 			applied = append(applied, r)
-			if o.empty() {
-				continue
-			}
-			dirty = true
-			if err := o.apply(putter(tx), deleter(tx)); err != nil {
+			if err := o.apply(w.put, w.del); err != nil {
 				return err
 			}
 		}
-		return nil
+		return w.finish()
 	})
-	if err != nil || !dirty {
+	if err != nil || !w.dirty {
 		return applied, errors.Join(err, tx.Rollback())
 	}
-	return applied, run(tx.Commit)
-}
-
-func putter(tx *bolt.Tx) func(table, key string, value []byte) error {
-	return func(table, key string, value []byte) error {
-		b, err := tx.CreateBucketIfNotExists([]byte(table))
-		if err != nil {
-			return err
-		}
-		return b.Put([]byte(key), seal(table, key, value))
+	if err := run(tx.Commit); err != nil {
+		return applied, err
 	}
-}
-
-func deleter(tx *bolt.Tx) func(table, key string) error {
-	return func(table, key string) error {
-		if b := tx.Bucket([]byte(table)); b != nil {
-			return b.Delete([]byte(key))
-		}
-		return nil
-	}
+	s.tally = w.tally
+	return applied, nil
 }
 
 func (s *durable) View(ctx context.Context, fn func(Reader) error) error {
@@ -187,9 +166,21 @@ func (s *durable) Close() error {
 	s.close.Do(func() {
 		close(s.quit)
 		<-s.done
-		s.closeErr = errors.Join(s.db.Close(), s.lock.Close())
+		var err error
+		if s.broken.Load() == nil {
+			err = settle(s.db)
+		}
+		s.closeErr = errors.Join(err, s.db.Close(), s.lock.Close())
 	})
 	return s.closeErr
+}
+
+// settle commits nothing once more. bbolt keeps the states after the last two
+// commits and falls back to the older one if the page that heads the newer one
+// is damaged. After settle both are the same, so that damage to either of them
+// at rest loses nothing.
+func settle(db *bolt.DB) error {
+	return db.Update(func(*bolt.Tx) error { return nil })
 }
 
 // boltReader reads inside a bbolt transaction. A value whose checksum is wrong
@@ -232,31 +223,6 @@ func (r *boltReader) open(table, key string, sealed []byte) ([]byte, bool) {
 		r.err = fmt.Errorf("%w: checksum of %s %q does not match", ErrCorrupt, table, key)
 	}
 	return value, ok
-}
-
-// sealSize is the length of the checksum in front of each value.
-const sealSize = 4
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// checksum covers table and key too: a value under a damaged key is damaged.
-func checksum(table, key string, value []byte) uint32 {
-	sum := crc32.Update(0, castagnoli, []byte(table+"\x00"+key+"\x00"))
-	return crc32.Update(sum, castagnoli, value)
-}
-
-func seal(table, key string, value []byte) []byte {
-	out := make([]byte, sealSize, sealSize+len(value))
-	binary.BigEndian.PutUint32(out, checksum(table, key, value))
-	return append(out, value...)
-}
-
-func unseal(table, key string, sealed []byte) ([]byte, bool) {
-	if len(sealed) < sealSize {
-		return nil, false
-	}
-	value := sealed[sealSize:]
-	return value, binary.BigEndian.Uint32(sealed) == checksum(table, key, value)
 }
 
 // syncDir makes a rename in dir durable.

@@ -27,6 +27,7 @@ const (
 	formatKey     = "format"
 	formatName    = "dpskit-emulator"
 	schemaKey     = "schema"
+	tallyKey      = "tally"
 	schemaVersion = 1
 )
 
@@ -70,11 +71,12 @@ func lockFolder(ctx context.Context, dir string) (*flock.Flock, error) {
 func openLocked(dir string, lock *flock.Flock) (Store, error) {
 	path := filepath.Join(dir, dataFile)
 	info, err := os.Lstat(path)
+	var counted tally
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		err = create(dir)
 	case err == nil:
-		err = check(path, info)
+		counted, err = check(path, info)
 	}
 	if err != nil {
 		return nil, err
@@ -83,8 +85,11 @@ func openLocked(dir string, lock *flock.Flock) (Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := settle(db); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", dataFile, err), db.Close())
+	}
 	s := &durable{
-		dir: dir, db: db, lock: lock,
+		db: db, lock: lock, tally: counted,
 		requests: make(chan *request), quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	s.start()
@@ -121,10 +126,15 @@ func create(dir string) error {
 		return err
 	}
 	err = db.Update(func(tx *bolt.Tx) error {
-		put := putter(tx)
+		b, err := tx.CreateBucket([]byte(metaTable))
+		if err != nil {
+			return err
+		}
+		put := func(key string, value []byte) error { return b.Put([]byte(key), seal(metaTable, key, value)) }
 		return errors.Join(
-			put(metaTable, formatKey, []byte(formatName)),
-			put(metaTable, schemaKey, []byte(strconv.Itoa(schemaVersion))))
+			put(formatKey, []byte(formatName)),
+			put(schemaKey, []byte(strconv.Itoa(schemaVersion))),
+			put(tallyKey, tally{}.encode()))
 	})
 	if err := errors.Join(err, db.Sync(), db.Close()); err != nil {
 		return fmt.Errorf("make %s: %w", dataFile, err)
@@ -136,18 +146,19 @@ func create(dir string) error {
 }
 
 // check reads the whole file without trusting it.
-func check(path string, info fs.FileInfo) error {
+func check(path string, info fs.FileInfo) (tally, error) {
 	name := filepath.Base(path)
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is not a regular file: %w", name, ErrForeign)
+		return tally{}, fmt.Errorf("%s is not a regular file: %w", name, ErrForeign)
 	}
 	f, err := os.Open(path) //nolint:gosec // the user's own data folder
 	if err != nil {
-		return err
+		return tally{}, err
 	}
 	defer f.Close()
-	meta := map[string]string{}
+	var counted tally
 	var damaged error
+	meta := map[string]string{}
 	err = verifyFile(f, info.Size(), func(table, key string, sealed []byte) error {
 		value, ok := unseal(table, key, sealed)
 		switch {
@@ -155,28 +166,38 @@ func check(path string, info fs.FileInfo) error {
 			damaged = corrupt("checksum of %s %q does not match", table, key)
 		case ok && table == metaTable:
 			meta[key] = string(value)
+		case ok:
+			counted.add(sealed)
 		}
 		return nil
 	})
-	if err == nil && meta[formatKey] == formatName {
-		err = damaged
+	if err == nil {
+		err = checkMeta(meta, counted, damaged)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return tally{}, fmt.Errorf("%s: %w", name, err)
 	}
-	return checkMeta(name, meta)
+	return counted, nil
 }
 
-func checkMeta(name string, meta map[string]string) error {
+// checkMeta decides by the meta table. Only a file that says it is ours can be
+// a damaged one of ours.
+func checkMeta(meta map[string]string, counted tally, damaged error) error {
 	if meta[formatKey] != formatName {
-		return fmt.Errorf("%s: %w", name, ErrForeign)
+		return ErrForeign
 	}
 	schema, err := strconv.Atoi(meta[schemaKey])
-	if err != nil || schema < 1 {
-		return fmt.Errorf("%s: %w: schema %q", name, ErrCorrupt, meta[schemaKey])
+	if err == nil && schema > schemaVersion {
+		return fmt.Errorf("%w: schema %d, this version knows %d", ErrNewer, schema, schemaVersion)
 	}
-	if schema > schemaVersion {
-		return fmt.Errorf("%s: %w: schema %d, this version knows %d", name, ErrNewer, schema, schemaVersion)
+	if damaged != nil {
+		return damaged
+	}
+	if err != nil || schema < 1 {
+		return corrupt("schema is %q", meta[schemaKey])
+	}
+	if want, ok := decodeTally([]byte(meta[tallyKey])); !ok || want != counted {
+		return corrupt("%d rows where %d were written", counted.rows, want.rows)
 	}
 	return nil
 }

@@ -99,6 +99,3 @@ func (o *overlay) apply(put func(table, key string, value []byte) error, del fun
 	}
 	return nil
 }
-
-// empty reports whether there is nothing to apply.
-func (o *overlay) empty() bool { return len(o.tables) == 0 }
