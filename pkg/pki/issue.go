@@ -92,6 +92,17 @@ func issue(a *Authority, req IssueRequest, maxPathLen *int) (*Bundle, error) {
 	if err := fillKey(tmpl, req.Profile, pub, maxPathLen); err != nil {
 		return nil, err
 	}
+	cert, err := signCertificate(a, tmpl, pub, key)
+	if err != nil {
+		return nil, err
+	}
+	return &Bundle{Profile: req.Profile, Certificate: cert, Key: key, Issuers: issuers}, nil
+}
+
+// signCertificate signs the template with the key of a, or with its own key when a is nil.
+func signCertificate(a *Authority, tmpl *x509.Certificate, pub crypto.PublicKey, key crypto.Signer) (
+	*x509.Certificate, error,
+) {
 	parent, signer := tmpl, key
 	if a != nil {
 		parent, signer = a.Certificate(), a.key
@@ -107,7 +118,7 @@ func issue(a *Authority, req IssueRequest, maxPathLen *int) (*Bundle, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read back certificate: %v", err)
 	}
-	return &Bundle{Profile: req.Profile, Certificate: cert, Key: key, Issuers: issuers}, nil
+	return cert, nil
 }
 
 // template returns the part of the certificate that does not depend on the key.
