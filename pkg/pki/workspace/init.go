@@ -13,8 +13,10 @@ const maxIntermediates = 10
 
 // InitOptions describes the CAs of a new workspace.
 type InitOptions struct {
-	Root         pki.CAOptions
-	Intermediate pki.CAOptions // of every intermediate; from the second on a number is added to its common name
+	Root pki.CAOptions
+	// RootAuthority is a root made elsewhere to use instead of a new one. Of Root only the clock counts then.
+	RootAuthority *pki.Authority
+	Intermediate  pki.CAOptions // of every intermediate; from the second on a number is added to its common name
 	// Intermediates is the number of CAs below the root, each below the one before: 0 to 10.
 	Intermediates int
 	// Force moves a PKI that is there, with everything issued by it, to the replaced folder.
@@ -62,6 +64,11 @@ func (w *Workspace) Init(ctx context.Context, opts InitOptions) (root, issuing *
 			if err := d.putCA(name, issuer, ca, opts.Force, encode); err != nil {
 				return err
 			}
+			if i > 0 {
+				if err := d.putCAExtras(name, ca, nil, opts.Force); err != nil {
+					return err
+				}
+			}
 		}
 		return d.putChainCA(cas[len(cas)-1], opts.Force)
 	})
@@ -81,7 +88,12 @@ func issuerOf(n int) string {
 
 // makeCAs makes the root and the intermediates in memory.
 func makeCAs(ctx context.Context, opts InitOptions) ([]*pki.Authority, error) {
-	root, err := pki.NewRoot(&opts.Root)
+	root, err := opts.RootAuthority, error(nil)
+	if root != nil {
+		err = checkRoot(root, clock(opts.Root.Now))
+	} else {
+		root, err = pki.NewRoot(&opts.Root)
+	}
 	if err != nil {
 		return nil, err
 	}

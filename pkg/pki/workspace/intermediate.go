@@ -3,7 +3,6 @@ package workspace
 import (
 	"context"
 	"fmt"
-	"path"
 	"strings"
 
 	"github.com/dpskit/dpskit/pkg/pki"
@@ -23,6 +22,8 @@ type IntermediateOptions struct {
 	Passphrase func() ([]byte, error)
 	// KeyPassphrase gives the pass phrase to encrypt the new key with; nil leaves it plain.
 	KeyPassphrase func() ([]byte, error)
+	// PFX asks for a PKCS#12 file as well. With an empty password one is made up and written beside the key.
+	PFX *pki.PFXOptions
 }
 
 // CreateIntermediate makes a CA below another. A CA of the series becomes the default signer, and the file of
@@ -54,7 +55,7 @@ func (w *Workspace) CreateIntermediate(ctx context.Context, opts IntermediateOpt
 		if made, err = issuer.NewIntermediate(&o); err != nil {
 			return err
 		}
-		return d.addIntermediate(name, signer, made, opts.Force, encode)
+		return d.addIntermediate(name, signer, made, opts, encode)
 	})
 	if err != nil {
 		return nil, Paths{}, err
@@ -99,7 +100,7 @@ func (d *draft) checkFreeCA(name string, force bool) error {
 }
 
 // addIntermediate stages the files of the CA, and the chain file when it is the new default signer.
-func (d *draft) addIntermediate(name, signer string, a *pki.Authority, force bool, encode keyEncoding) error {
+func (d *draft) addIntermediate(name, signer string, a *pki.Authority, opts IntermediateOptions, encode keyEncoding) error {
 	if err := d.retireTree(name); err != nil {
 		return err
 	}
@@ -107,14 +108,14 @@ func (d *draft) addIntermediate(name, signer string, a *pki.Authority, force boo
 		return fmt.Errorf("create intermediate ca: %w: %q is below %q, which it would replace", pki.ErrInvalidID, signer,
 			name)
 	}
-	if err := d.putCA(name, signer, a, force, encode); err != nil {
+	if err := d.putCA(name, signer, a, opts.Force, encode); err != nil {
+		return err
+	}
+	if err := d.putCAExtras(name, a, opts.PFX, opts.Force); err != nil {
 		return err
 	}
 	if _, series := seriesNumber(name); series {
 		return d.put(chainCAFile, pki.EncodeCertificatesPEM(a.Chain()...), certMode)
 	}
-	e := d.entries[name]
-	e.Files.FullChain = path.Join(certsDir, fileStem(name)+fullChainTail+certSuffix)
-	d.entries[name] = e
-	return d.putFile(e.Files.FullChain, a.Bundle().FullChainPEM(), false, force)
+	return nil
 }

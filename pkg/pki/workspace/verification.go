@@ -17,17 +17,28 @@ type VerificationOptions struct {
 	Validity   pki.Validity
 	Passphrase func() ([]byte, error)
 	Now        func() time.Time
+	// Names are what the workspace and its files call the certificate, which is written under each of them. Default:
+	// "verification-code".
+	Names []string
+	// PFX asks for a PKCS#12 file as well. With an empty password one is made up and written beside the key.
+	PFX *pki.PFXOptions
+	// Force moves a certificate of another profile that has one of the names to the replaced folder.
+	Force bool
 }
 
-// IssueVerification makes a proof of possession, whose common name is the code. It is always called
-// "verification-code" and takes the place of an earlier one, which is of no further use.
+// IssueVerification makes a proof of possession, whose common name is the code. It is called "verification-code"
+// unless there are other names, and takes the place of an earlier proof, which is of no further use. A certificate
+// of another profile under one of the names gives [ErrExists].
 func (w *Workspace) IssueVerification(ctx context.Context, opts VerificationOptions) (*pki.Bundle, Paths, error) {
 	o := IssueOptions{
-		Name: VerificationName, CA: opts.CA, Passphrase: opts.Passphrase,
+		Name: VerificationName, CA: opts.CA, Passphrase: opts.Passphrase, PFX: opts.PFX, Force: opts.Force,
 		Request: pki.IssueRequest{
 			Profile: pki.ProfileVerification, CommonName: opts.Code, KeyType: opts.KeyType, Validity: opts.Validity,
 			Now: opts.Now,
 		},
+	}
+	if len(opts.Names) > 0 {
+		o.Name, o.Aliases = opts.Names[0], opts.Names[1:]
 	}
 	if o.CA == "" {
 		o.CA = RootName
@@ -35,18 +46,26 @@ func (w *Workspace) IssueVerification(ctx context.Context, opts VerificationOpti
 	if err := o.prepare(ctx); err != nil {
 		return nil, Paths{}, err
 	}
-	if opts.Authority == nil {
-		err := w.view(ctx, func(*folder) error { return w.state.checkCA(w.dir, &o) })
-		if err != nil {
-			return nil, Paths{}, err
+	err := w.view(ctx, func(*folder) error {
+		if opts.Authority == nil {
+			if err := w.state.checkCA(w.dir, &o); err != nil {
+				return err
+			}
 		}
+		return checkReplaceable(w.state.entries, &o)
+	})
+	if err != nil {
+		return nil, Paths{}, err
 	}
 	if err := o.makeKey(ctx); err != nil {
 		return nil, Paths{}, err
 	}
 	var b *pki.Bundle
-	err := w.update(ctx, clock(opts.Now), func(d *draft) error {
-		var err error
+	err = w.update(ctx, clock(opts.Now), func(d *draft) error {
+		err := checkReplaceable(d.entries, &o)
+		if err != nil {
+			return err
+		}
 		ca := ""
 		if opts.Authority != nil {
 			b, err = opts.Authority.Issue(o.Request)
@@ -56,34 +75,73 @@ func (w *Workspace) IssueVerification(ctx context.Context, opts VerificationOpti
 		if err != nil {
 			return err
 		}
-		return d.replaceVerification(ca, b)
+		for _, name := range o.names() {
+			if err := d.putVerification(name, &o, ca, b); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, Paths{}, err
 	}
-	return b, w.Paths(VerificationName), nil
+	return b, w.Paths(o.Name), nil
 }
 
-// replaceVerification stages a proof over the one that is there.
-func (d *draft) replaceVerification(ca string, b *pki.Bundle) error {
-	files := defaultFiles(VerificationName)
-	if err := d.retire(files.PFX); err != nil { // the original script made one, of the old certificate
+// checkReplaceable refuses names that are taken by something else than a proof of possession.
+func checkReplaceable(entries map[string]Entry, o *IssueOptions) error {
+	for _, name := range o.names() {
+		if entries[name].Profile == pki.ProfileVerification {
+			continue
+		}
+		one := IssueOptions{Name: name, Force: o.Force, Request: o.Request}
+		if err := checkFree(entries, &one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putVerification stages a proof under one of its names: over the proof that is there, else as any certificate.
+func (d *draft) putVerification(name string, o *IssueOptions, ca string, b *pki.Bundle) error {
+	e, known := d.entries[name]
+	if e.Profile == pki.ProfileVerification || name == VerificationName && !known {
+		return d.replaceVerification(name, o, ca, b)
+	}
+	if err := d.retireTree(name); err != nil {
 		return err
 	}
-	files.PFX, files.PFXPassword = "", ""
+	return d.putBundle(name, o, ca, b)
+}
+
+// replaceVerification stages a proof over the one that is there, which is not kept. Only its PFX is moved away: the
+// original script made one.
+func (d *draft) replaceVerification(name string, o *IssueOptions, ca string, b *pki.Bundle) error {
+	all := defaultFiles(name)
+	for _, file := range []string{all.PFX, all.PFXPassword} {
+		if err := d.retire(file); err != nil {
+			return err
+		}
+	}
 	key, err := b.KeyPEM()
 	if err != nil {
 		return err
 	}
-	if err := d.put(files.Key, key, keyMode); err != nil {
+	if err := d.put(all.Key, key, keyMode); err != nil {
 		return err
 	}
-	if err := d.put(files.Certificate, b.CertificatePEM(), certMode); err != nil {
+	if err := d.put(all.Certificate, b.CertificatePEM(), certMode); err != nil {
 		return err
 	}
-	if err := d.put(files.FullChain, b.FullChainPEM(), certMode); err != nil {
+	if err := d.put(all.FullChain, b.FullChainPEM(), certMode); err != nil {
 		return err
 	}
-	d.entries[VerificationName] = newEntry(VerificationName, ca, b.Profile, b.Certificate, files)
+	files := Files{Certificate: all.Certificate, FullChain: all.FullChain, Key: all.Key}
+	if o.PFX != nil {
+		if err := d.putPFX(o, b, all, &files); err != nil {
+			return err
+		}
+	}
+	d.entries[name] = newEntry(name, ca, b.Profile, b.Certificate, files)
 	return nil
 }
