@@ -16,6 +16,7 @@ type deviceOptions struct {
 	commonOptions
 	issueOptions
 	IDs        []string
+	Names      []string // in the folder, of the only ID; none: the ID
 	SelfSigned bool
 	PFX        pfxOptions
 }
@@ -30,13 +31,14 @@ func newDeviceCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, device
 			"   certgen device my-device\n" +
 			"   certgen device dev-1 dev-2 dev-3 --days 7 --pfx=false\n" +
 			"   certgen device old-box --key-type rsa-2048 --ca root --pfx-profile legacy\n" +
-			"   certgen device --self-signed standalone",
+			"   certgen device --self-signed standalone\n" +
+			"   certgen device dev-1 --name line-7-dev-1",
 		Flags: append(append(append(keyFlags(),
 			&cli.BoolFlag{
 				Name: flagSelfSigned, Category: categoryIssuer,
 				Usage: "let the device sign its own certificate, for an individual enrollment",
 			},
-			caFlag("the lowest CA"), caKeyPasswordFlag(),
+			nameFlag("ID"), caFlag("the lowest CA"), caKeyPasswordFlag(),
 		), pfxFlags()...), writeFlags()...),
 		Before: cliapp.MinArgs(1, "ID"),
 		Action: func(c *cli.Context) error {
@@ -48,6 +50,9 @@ func newDeviceCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, device
 				return err
 			}
 			if opts.PFX, err = readPFX(c); err != nil {
+				return err
+			}
+			if opts.Names, err = readNames(c); err != nil {
 				return err
 			}
 			if err := opts.check(); err != nil {
@@ -74,10 +79,10 @@ func (opts deviceOptions) check() error {
 	if opts.SelfSigned && (opts.CA != "" || opts.CAPasswordFile != "") {
 		return cliapp.Usagef("--%s needs no CA: leave out --%s", flagSelfSigned, flagCA)
 	}
-	if opts.PFX.PasswordFile == "-" && opts.CAPasswordFile == "-" {
-		return cliapp.Usagef("standard input cannot be two passwords")
+	if len(opts.Names) > 0 && len(opts.IDs) > 1 {
+		return cliapp.Usagef("--%s is for one device, not %d", flagName, len(opts.IDs))
 	}
-	return nil
+	return checkStdin(opts.PFX.PasswordFile, opts.CAPasswordFile)
 }
 
 func runDevice(ctx context.Context, env *cliapp.Env, opts deviceOptions) error {
@@ -107,16 +112,23 @@ func runDevice(ctx context.Context, env *cliapp.Env, opts deviceOptions) error {
 			Passphrase: passphrase,
 		}
 	}
+	setNames(&requests[0], opts.Names)
 	noteSlowKeys(env, opts.commonOptions, opts.KeyType, len(requests))
 	issued, err := ws.IssueAll(ctx, requests)
 	if err != nil {
 		return err
 	}
 	return reportIssued(env, opts.commonOptions, opts.issueOptions, ws, issued, func(first certificate) []string {
-		flags := []string{"--cert", first.Files.FullChain, "--key", first.Files.Key, "--id-scope", "ID-SCOPE"}
-		if strings.HasPrefix(first.Name, "-") {
-			return append(append([]string{"enroll", "device", "register"}, flags...), "--", first.Name)
-		}
-		return append([]string{"enroll", "device", "register", first.Name}, flags...)
+		first.Name = opts.IDs[0] // whatever the folder calls it
+		return registerCommand(first)
 	})
+}
+
+// registerCommand registers a device as the device would do it.
+func registerCommand(c certificate) []string {
+	flags := []string{"--cert", c.Files.FullChain, "--key", c.Files.Key, "--id-scope", "ID-SCOPE"}
+	if strings.HasPrefix(c.Name, "-") {
+		return append(append([]string{"enroll", "device", "register"}, flags...), "--", c.Name)
+	}
+	return append([]string{"enroll", "device", "register", c.Name}, flags...)
 }

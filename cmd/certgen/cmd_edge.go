@@ -112,15 +112,7 @@ func (opts leafOptions) check() error {
 	if _, err := opts.Profile.CommonName(opts.Subject); err != nil {
 		return err
 	}
-	return checkStdin(opts.PFX, opts.CAPasswordFile)
-}
-
-// checkStdin refuses to read two passwords from standard input.
-func checkStdin(pfx pfxOptions, caPasswordFile string) error {
-	if pfx.PasswordFile == "-" && caPasswordFile == "-" {
-		return cliapp.Usagef("standard input cannot be two passwords")
-	}
-	return nil
+	return checkStdin(opts.PFX.PasswordFile, opts.CAPasswordFile)
 }
 
 func runLeaf(ctx context.Context, env *cliapp.Env, opts leafOptions) error {

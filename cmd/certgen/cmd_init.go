@@ -23,6 +23,10 @@ type initOptions struct {
 	Intermediate  pki.CAOptions
 	Intermediates int
 	Alone         bool // the root is to be followed by 'certgen intermediate'
+	// KeyPasswordFile holds the pass phrase for the keys of the new CAs.
+	KeyPasswordFile string
+	// CACert and CAKey are the files of a root to use instead of a new one, both or none.
+	CACert, CAKey, CAPasswordFile string
 }
 
 type initFunc = func(context.Context, *cliapp.Env, initOptions) error
@@ -34,8 +38,9 @@ func newInitCmd(env *cliapp.Env, run initFunc) *cli.Command {
 			"30 days. Refuses if the folder has a root already.\n\n" +
 			"   certgen init\n" +
 			"   certgen init --intermediates 2 --key-type rsa-2048 --days 365\n" +
-			"   certgen init --dir ca2 --intermediates 0 --root-cn \"Contoso Test Root\"",
-		Flags: append(append(keyFlags(),
+			"   certgen init --dir ca2 --intermediates 0 --root-cn \"Contoso Test Root\"\n" +
+			"   certgen init --key-password-file my-ca.password",
+		Flags: append(append(keyFlags(), keyPasswordFlag(),
 			&cli.IntFlag{Name: flagIntermediates, Value: 1, Usage: "make a chain of `N` CAs below the root"},
 			&cli.StringFlag{Name: flagRootCN, Usage: "call the root `NAME` (default: " + strconv.Quote(pki.DefaultRootCN) + ")"},
 		), writeFlags()...),
@@ -53,6 +58,7 @@ func newInitCmd(env *cliapp.Env, run initFunc) *cli.Command {
 			root.CommonName = c.String(flagRootCN)
 			return run(c.Context, env, initOptions{
 				commonOptions: readWrite(env, c), Root: root, Intermediate: ca, Intermediates: n,
+				KeyPasswordFile: c.String(flagKeyPasswordFile),
 			})
 		},
 	}
@@ -63,8 +69,12 @@ func newRootCmd(env *cliapp.Env, run initFunc) *cli.Command {
 		Name: "root", Usage: "make a root CA alone",
 		Description: "Add CAs below it with 'certgen intermediate'. Refuses if the folder has a root already.\n\n" +
 			"   certgen root\n" +
-			"   certgen root --dir own --cn \"Contoso Test Root\" --key-type ec-p384 --path-len 1",
-		Flags: append(append(keyFlags(), pathLenFlag(),
+			"   certgen root --dir own --cn \"Contoso Test Root\" --key-type ec-p384 --path-len 1\n" +
+			"   certgen root --ca-cert my-ca.pem --ca-key my-ca.key --ca-key-password-file my-ca.password",
+		Flags: append(append(keyFlags(), pathLenFlag(), keyPasswordFlag(),
+			&cli.StringFlag{Name: flagCACert, Category: categoryIssuer, Usage: "use the root CA certificate in `FILE` instead of making one"},
+			&cli.StringFlag{Name: flagCAKey, Category: categoryIssuer, Usage: "its key in `FILE`"},
+			caKeyPasswordFlag(),
 			&cli.StringFlag{Name: flagCN, Usage: "call the root `NAME` (default: " + strconv.Quote(pki.DefaultRootCN) + ")"},
 		), writeFlags()...),
 		Before: cliapp.NoArgs,
@@ -77,9 +87,47 @@ func newRootCmd(env *cliapp.Env, run initFunc) *cli.Command {
 				return err
 			}
 			ca.CommonName = c.String(flagCN)
-			return run(c.Context, env, initOptions{commonOptions: readWrite(env, c), Root: ca, Alone: true})
+			opts := initOptions{
+				commonOptions: readWrite(env, c), Root: ca, Alone: true, KeyPasswordFile: c.String(flagKeyPasswordFile),
+				CACert: c.String(flagCACert), CAKey: c.String(flagCAKey), CAPasswordFile: c.String(flagCAKeyPasswordFile),
+			}
+			if err := opts.check(c); err != nil {
+				return err
+			}
+			return run(c.Context, env, opts)
 		},
 	}
+}
+
+// check refuses to shape a root that is there already.
+func (opts initOptions) check(c *cli.Context) error {
+	if (opts.CACert == "") != (opts.CAKey == "") {
+		return cliapp.Usagef("--%s and --%s go together", flagCACert, flagCAKey)
+	}
+	if opts.CACert == "" {
+		return nil
+	}
+	for _, name := range []string{flagKeyType, flagDays, flagNotBefore, flagNotAfter, flagPathLen, flagCN} {
+		if c.IsSet(name) {
+			return cliapp.Usagef("--%s is for a new root: leave it out with --%s", name, flagCACert)
+		}
+	}
+	return checkStdin(opts.KeyPasswordFile, opts.CAPasswordFile)
+}
+
+// library returns what the library is asked for.
+func (opts initOptions) library(ctx context.Context, env *cliapp.Env) (workspace.InitOptions, error) {
+	out := workspace.InitOptions{
+		Root: opts.Root, Intermediate: opts.Intermediate, Intermediates: opts.Intermediates, Force: opts.Force,
+	}
+	var err error
+	if out.KeyPassphrase, err = newKeyPassphrase(ctx, env, opts.KeyPasswordFile); err != nil {
+		return out, err
+	}
+	if opts.CACert != "" {
+		out.RootAuthority, err = loadCA(ctx, env, opts.CACert, opts.CAKey, opts.CAPasswordFile)
+	}
+	return out, err
 }
 
 // readCAOptions reads the key type and the validity of a new CA. asked says
@@ -98,10 +146,12 @@ func runInit(ctx context.Context, env *cliapp.Env, opts initOptions) error {
 	if err != nil {
 		return err
 	}
+	request, err := opts.library(ctx, env)
+	if err != nil {
+		return err
+	}
 	noteSlowKeys(env, opts.commonOptions, opts.Root.KeyType, 1+opts.Intermediates)
-	_, issuing, err := ws.Init(ctx, workspace.InitOptions{
-		Root: opts.Root, Intermediate: opts.Intermediate, Intermediates: opts.Intermediates, Force: opts.Force,
-	})
+	_, issuing, err := ws.Init(ctx, request)
 	if err != nil {
 		return err
 	}

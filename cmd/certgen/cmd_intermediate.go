@@ -18,6 +18,9 @@ type intermediateOptions struct {
 	CAPasswordFile string
 	Options        pki.CAOptions
 	ExpiryAsked    bool
+	// KeyPasswordFile holds the pass phrase for the new key.
+	KeyPasswordFile string
+	PFX             pfxOptions
 }
 
 func newIntermediateCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, intermediateOptions) error) *cli.Command {
@@ -25,10 +28,11 @@ func newIntermediateCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, 
 		Name: "intermediate", Usage: "make a CA below another", ArgsUsage: "[NAME]",
 		Description: "Without a NAME the CAs are called intermediate, intermediate2, and so on.\n\n" +
 			"   certgen intermediate\n" +
-			"   certgen intermediate plant-7 --ca root --cn \"Contoso Plant 7\" --path-len 0",
-		Flags: append(append(keyFlags(), pathLenFlag(), caFlag("the CA before it, or root for a NAME of your own"), caKeyPasswordFlag(),
+			"   certgen intermediate plant-7 --ca root --cn \"Contoso Plant 7\" --path-len 0\n" +
+			"   certgen intermediate --key-password-file my-ca.password --pfx",
+		Flags: append(append(append(keyFlags(), pathLenFlag(), keyPasswordFlag(), caFlag("the CA before it, or root for a NAME of your own"), caKeyPasswordFlag(),
 			&cli.StringFlag{Name: flagCN, Usage: "call it `CN` in the certificate (default: NAME)"},
-		), writeFlags()...),
+		), optionalPFXFlags()...), writeFlags()...),
 		Before: optionalArg,
 		Action: func(c *cli.Context) error {
 			ca, asked, err := readCAOptions(env, c)
@@ -39,10 +43,18 @@ func newIntermediateCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, 
 				return err
 			}
 			ca.CommonName = c.String(flagCN)
-			return run(c.Context, env, intermediateOptions{
+			opts := intermediateOptions{
 				commonOptions: readWrite(env, c), Name: c.Args().First(), CA: c.String(flagCA),
 				CAPasswordFile: c.String(flagCAKeyPasswordFile), Options: ca, ExpiryAsked: asked,
-			})
+				KeyPasswordFile: c.String(flagKeyPasswordFile),
+			}
+			if opts.PFX, err = readPFX(c); err != nil {
+				return err
+			}
+			if err := checkStdin(opts.PFX.PasswordFile, opts.CAPasswordFile, opts.KeyPasswordFile); err != nil {
+				return err
+			}
+			return run(c.Context, env, opts)
 		},
 	}
 }
@@ -56,10 +68,18 @@ func runIntermediate(ctx context.Context, env *cliapp.Env, opts intermediateOpti
 	if _, err := findCA(ws, signer); err != nil {
 		return err
 	}
+	keyPassphrase, err := newKeyPassphrase(ctx, env, opts.KeyPasswordFile)
+	if err != nil {
+		return err
+	}
+	pfx, err := opts.PFX.options(ctx, env)
+	if err != nil {
+		return err
+	}
 	noteSlowKeys(env, opts.commonOptions, opts.Options.KeyType, 1)
 	ca, _, err := ws.CreateIntermediate(ctx, workspace.IntermediateOptions{
 		Name: opts.Name, CA: opts.CA, Options: opts.Options, Force: opts.Force,
-		Passphrase: caPassphrase(ctx, env, opts.CAPasswordFile, signer),
+		Passphrase: caPassphrase(ctx, env, opts.CAPasswordFile, signer), KeyPassphrase: keyPassphrase, PFX: pfx,
 	})
 	if err != nil {
 		return err

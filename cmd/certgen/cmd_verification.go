@@ -18,6 +18,8 @@ type verificationOptions struct {
 	Code string
 	// CACert and CAKey are the files of a CA outside of the folder, both or none.
 	CACert, CAKey string
+	Names         []string // in the folder; none: verification-code
+	PFX           pfxOptions
 }
 
 func newVerificationCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, verificationOptions) error) *cli.Command {
@@ -29,11 +31,11 @@ func newVerificationCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, 
 			"   certgen verification 106A5B3E5B5C4F4C8D1E1D5A0B7C9F3E2D1C0B9A8F7E6D5C\n" +
 			"   certgen verification 106A5B3E5B5C --ca intermediate\n" +
 			"   certgen verification 106A5B3E5B5C --ca-cert my-ca.pem --ca-key my-ca.key --ca-key-password-file my-ca.password",
-		Flags: append(append(keyFlags(), caFlag("root"),
+		Flags: append(append(append(keyFlags(), nameFlag(workspace.VerificationName), caFlag("root"),
 			&cli.StringFlag{Name: flagCACert, Category: categoryIssuer, Usage: "sign with the CA certificate in `FILE`, from outside the folder"},
 			&cli.StringFlag{Name: flagCAKey, Category: categoryIssuer, Usage: "its key in `FILE`"},
 			caKeyPasswordFlag(),
-		), writeFlags()...),
+		), optionalPFXFlags()...), writeFlags()...),
 		Before: cliapp.ExactArgs("CODE"),
 		Action: func(c *cli.Context) error {
 			opts := verificationOptions{
@@ -44,6 +46,12 @@ func newVerificationCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, 
 				return err
 			}
 			if opts.Code, err = pki.NormalizeVerificationCode(c.Args().First()); err != nil {
+				return err
+			}
+			if opts.Names, err = readNames(c); err != nil {
+				return err
+			}
+			if opts.PFX, err = readPFX(c); err != nil {
 				return err
 			}
 			if err := opts.check(); err != nil {
@@ -61,7 +69,7 @@ func (opts verificationOptions) check() error {
 	case opts.CACert != "" && opts.CA != "":
 		return cliapp.Usagef("--%s names a CA of the folder: leave out --%s and --%s", flagCA, flagCACert, flagCAKey)
 	}
-	return nil
+	return checkStdin(opts.PFX.PasswordFile, opts.CAPasswordFile)
 }
 
 func runVerification(ctx context.Context, env *cliapp.Env, opts verificationOptions) error {
@@ -79,15 +87,24 @@ func runVerification(ctx context.Context, env *cliapp.Env, opts verificationOpti
 			return err
 		}
 	}
+	pfx, err := opts.PFX.options(ctx, env)
+	if err != nil {
+		return err
+	}
 	noteSlowKeys(env, opts.commonOptions, opts.KeyType, 1)
 	bundle, _, err := ws.IssueVerification(ctx, workspace.VerificationOptions{
 		Code: opts.Code, CA: ca, Authority: external, KeyType: opts.KeyType, Validity: opts.Validity,
-		Passphrase: caPassphrase(ctx, env, opts.CAPasswordFile, ca), Now: env.Now,
+		Passphrase: caPassphrase(ctx, env, opts.CAPasswordFile, ca), Now: env.Now, Names: opts.Names, PFX: pfx,
+		Force: opts.Force,
 	})
 	if err != nil {
 		return err
 	}
-	issued := []workspace.Issued{{Name: workspace.VerificationName, Bundle: bundle}}
+	name := workspace.VerificationName
+	if len(opts.Names) > 0 {
+		name = opts.Names[0]
+	}
+	issued := []workspace.Issued{{Name: name, Bundle: bundle}}
 	return reportIssued(env, opts.commonOptions, opts.issueOptions, ws, issued, func(first certificate) []string {
 		return []string{"enroll", "ca", "verify", "CA-NAME", "--cert", first.Files.Certificate}
 	})

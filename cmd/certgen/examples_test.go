@@ -16,14 +16,17 @@ import (
 // exampleSetup is what the examples of a command find in their folder.
 var exampleSetup = map[string][]string{
 	"init":         nil,
-	"root":         nil,
+	"root":         myCASetup,
 	"intermediate": {"certgen root"},
 	"device":       {"certgen init"},
-	"verification": {
-		"certgen init", "certgen init --dir mine",
-		"openssl pkcs8 -topk8 -in mine/private/azure-iot-test-only.root.ca.key.pem -out my-ca.key -passout file:my-ca.password",
-		"cp mine/certs/azure-iot-test-only.root.ca.cert.pem my-ca.pem",
-	},
+	"verification": append([]string{"certgen init"}, myCASetup...),
+}
+
+// myCASetup makes the files my-ca.pem and my-ca.key of a CA outside of the folder.
+var myCASetup = []string{
+	"certgen init --dir mine",
+	"openssl pkcs8 -topk8 -in mine/private/azure-iot-test-only.root.ca.key.pem -out my-ca.key -passout file:my-ca.password",
+	"cp mine/certs/azure-iot-test-only.root.ca.cert.pem my-ca.pem",
 }
 
 // defaultSetup is for the other commands.

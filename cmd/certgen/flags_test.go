@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -56,7 +57,7 @@ func parseOK[O any](t *testing.T, newCmd func(*cliapp.Env, func(context.Context,
 func diff(t *testing.T, want, got any) {
 	t.Helper()
 	opts := []cmp.Option{
-		cmp.AllowUnexported(initOptions{}, intermediateOptions{}, deviceOptions{}, verificationOptions{}, inspectOptions{}, listOptions{}),
+		cmp.AllowUnexported(initOptions{}, intermediateOptions{}, deviceOptions{}, verificationOptions{}, inspectOptions{}, listOptions{}, leafOptions{}),
 		cmpopts.IgnoreFields(pki.CAOptions{}, "Now"),
 	}
 	if d := cmp.Diff(want, got, opts...); d != "" {
@@ -90,12 +91,49 @@ func TestRootAndIntermediateFlags(t *testing.T) {
 	root := defaultCA
 	root.CommonName, root.MaxPathLen, root.Validity.Days = "R", &one, 10
 	diff(t, initOptions{commonOptions: textIn, Root: root, Alone: true}, parseOK(t, newRootCmd, "root", "--cn", "R", "--path-len", "1", "--days", "10"))
+	diff(t, initOptions{
+		commonOptions: textIn, Root: defaultCA, Alone: true, CACert: "c", CAKey: "k", CAPasswordFile: "-", KeyPasswordFile: "n",
+	}, parseOK(t, newRootCmd, "root", "--ca-cert", "c", "--ca-key", "k", "--ca-key-password-file", "-", "--key-password-file", "n"))
 
-	diff(t, intermediateOptions{commonOptions: textIn, Options: defaultCA}, parseOK(t, newIntermediateCmd, "intermediate"))
+	noPFX := pfxOptions{Profile: pki.PFXModern}
+	diff(t, intermediateOptions{commonOptions: textIn, Options: defaultCA, PFX: noPFX}, parseOK(t, newIntermediateCmd, "intermediate"))
 	sub := defaultCA
 	sub.CommonName, sub.MaxPathLen = "Plant", &zero
-	diff(t, intermediateOptions{commonOptions: textIn, Name: "plant", CA: "root", CAPasswordFile: "pw", Options: sub},
+	diff(t, intermediateOptions{commonOptions: textIn, Name: "plant", CA: "root", CAPasswordFile: "pw", Options: sub, PFX: noPFX},
 		parseOK(t, newIntermediateCmd, "intermediate", "plant", "--ca", "root", "--ca-key-password-file", "pw", "--cn", "Plant", "--path-len", "0"))
+	diff(t, intermediateOptions{
+		commonOptions: textIn, Options: defaultCA, KeyPasswordFile: "new", CAPasswordFile: "-",
+		PFX: pfxOptions{Write: true, Profile: pki.PFXLegacy, PasswordFile: "pfx"},
+	}, parseOK(t, newIntermediateCmd, "intermediate", "--key-password-file", "new", "--ca-key-password-file", "-", "--pfx",
+		"--pfx-profile", "legacy", "--pfx-password-file", "pfx"))
+}
+
+// The flags that import a root leave nothing to choose about it, and one input
+// cannot be two passwords.
+func TestRefusedCAFlags(t *testing.T) {
+	for _, args := range [][]string{
+		{"root", "--ca-cert", "c"},
+		{"root", "--ca-key", "k"},
+		{"root", "--ca-cert", "c", "--ca-key", "k", "--cn", "R"},
+		{"root", "--ca-cert", "c", "--ca-key", "k", "--key-type", "rsa-2048"},
+		{"root", "--ca-cert", "c", "--ca-key", "k", "--days", "3"},
+		{"root", "--ca-cert", "c", "--ca-key", "k", "--path-len", "3"},
+		{"root", "--ca-cert", "c", "--ca-key", "k", "--key-password-file", "-", "--ca-key-password-file", "-"},
+	} {
+		if _, code, stderr := parse(t, newRootCmd, args...); code != cliapp.ExitUsage || !strings.Contains(stderr, "hint: see") {
+			t.Errorf("%q: exit code %d, stderr %q", args, code, stderr)
+		}
+	}
+	for _, args := range [][]string{
+		{"intermediate", "--key-password-file", "-", "--ca-key-password-file", "-"},
+		{"intermediate", "--pfx", "--pfx-password-file", "-", "--key-password-file", "-"},
+		{"intermediate", "--pfx-profile", "legacy"},
+		{"intermediate", "--pfx", "--pfx-profile", "ancient"},
+	} {
+		if _, code, stderr := parse(t, newIntermediateCmd, args...); code != cliapp.ExitUsage || !strings.Contains(stderr, "hint: see") {
+			t.Errorf("%q: exit code %d, stderr %q", args, code, stderr)
+		}
+	}
 }
 
 func TestDeviceFlags(t *testing.T) {
@@ -115,12 +153,52 @@ func TestDeviceFlags(t *testing.T) {
 }
 
 func TestVerificationFlags(t *testing.T) {
-	diff(t, verificationOptions{commonOptions: textIn, issueOptions: defaultOf, Code: "CODE"},
+	noPFX := pfxOptions{Profile: pki.PFXModern}
+	diff(t, verificationOptions{commonOptions: textIn, issueOptions: defaultOf, Code: "CODE", PFX: noPFX},
 		parseOK(t, newVerificationCmd, "verification", "\ufeff CODE\r\n"))
 	issue := defaultOf
 	issue.CAPasswordFile = "-"
-	diff(t, verificationOptions{commonOptions: textIn, issueOptions: issue, Code: "CODE", CACert: "c", CAKey: "k"},
+	diff(t, verificationOptions{commonOptions: textIn, issueOptions: issue, Code: "CODE", CACert: "c", CAKey: "k", PFX: noPFX},
 		parseOK(t, newVerificationCmd, "verification", "CODE", "--ca-cert", "c", "--ca-key", "k", "--ca-key-password-file", "-"))
+	diff(t, verificationOptions{
+		commonOptions: textIn, issueOptions: defaultOf, Code: "CODE", Names: []string{"verification-code", "proof, second"},
+		PFX: pfxOptions{Write: true, Profile: pki.PFXModern, PasswordFile: "pw"},
+	}, parseOK(t, newVerificationCmd, "verification", "CODE", "--name", "verification-code", "--name", "proof, second", "--pfx",
+		"--pfx-password-file", "pw"))
+}
+
+func TestLeafFlags(t *testing.T) {
+	pfx := pfxOptions{Write: true, Profile: pki.PFXModern}
+	diff(t, leafOptions{commonOptions: textIn, issueOptions: defaultOf, Profile: pki.ProfileEdgeCA, Subject: "gw", PFX: pfx},
+		parseOK(t, newEdgeCACmd, "edge-ca", "gw"))
+	issue := defaultOf
+	issue.CA, issue.CAPasswordFile = "root", "pw"
+	diff(t, leafOptions{
+		commonOptions: textIn, issueOptions: issue, Profile: pki.ProfileEdgeIdentity, Subject: "gw", Names: []string{"a", "b"},
+		PFX: pfxOptions{Profile: pki.PFXModern},
+	}, parseOK(t, newEdgeIdentityCmd, "edge-identity", "gw", "--name", "a", "--name", "b", "--pfx=false", "--ca", "root",
+		"--ca-key-password-file", "pw"))
+	diff(t, leafOptions{
+		commonOptions: textIn, issueOptions: defaultOf, Profile: pki.ProfileServer, Subject: "gw", PFX: pfx,
+		DNSNames: []string{"gw.local", "*.gw.local"}, IPAddresses: []net.IP{net.IPv6loopback},
+	}, parseOK(t, newServerCmd, "server", "gw", "--san", "gw.local", "--san", "::1", "--san", "*.gw.local"))
+}
+
+func TestRefusedNames(t *testing.T) {
+	for _, args := range [][]string{
+		{"device", "a", "b", "--name", "x"},
+		{"device", "a", "--name", ""},
+		{"device", "a", "--name", "x", "--name", "X"},
+	} {
+		if _, code, stderr := parse(t, newDeviceCmd, args...); code != cliapp.ExitUsage || !strings.Contains(stderr, "--name") {
+			t.Errorf("%q: exit code %d, stderr %q", args, code, stderr)
+		}
+	}
+	for _, name := range []string{"", "a b", "a/b", "é"} {
+		if _, code, stderr := parse(t, newEdgeIdentityCmd, "edge-identity", name); code != cliapp.ExitUsage {
+			t.Errorf("edge-identity %q: exit code %d, stderr %q", name, code, stderr)
+		}
+	}
 }
 
 func TestReadingFlags(t *testing.T) {

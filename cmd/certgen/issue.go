@@ -63,6 +63,13 @@ func pfxFlags() []cli.Flag {
 	}
 }
 
+// optionalPFXFlags are the flags of a command that writes no PFX unless asked to.
+func optionalPFXFlags() []cli.Flag {
+	flags := pfxFlags()
+	flags[0] = &cli.BoolFlag{Name: flagPFX, Category: categoryPFX, Usage: "write a PFX, too"}
+	return flags
+}
+
 func pfxProfileFlag() cli.Flag {
 	return &cli.StringFlag{
 		Name: flagPFXProfile, Value: string(pki.PFXModern), Category: categoryPFX,
@@ -73,7 +80,7 @@ func pfxProfileFlag() cli.Flag {
 func readPFX(c *cli.Context) (pfxOptions, error) {
 	opts := pfxOptions{Write: c.Bool(flagPFX), PasswordFile: c.String(flagPFXPasswordFile)}
 	if !opts.Write && (c.IsSet(flagPFXProfile) || c.IsSet(flagPFXPasswordFile)) {
-		return opts, cliapp.Usagef("--%s=false leaves nothing for the other --%s flags to do", flagPFX, flagPFX)
+		return opts, cliapp.Usagef("without --%s there is nothing for the other --%s flags to do", flagPFX, flagPFX)
 	}
 	var err error
 	opts.Profile, err = readPFXProfile(c)
