@@ -21,7 +21,7 @@ import (
 // members are left out of requests.
 //
 // A field is described by the tag `dps:"name"` with the options "always" (kept
-// although zero) and "readonly". A field `Unknown map[string]json.RawMessage`
+// although zero), "readonly" and "etag". A field `Unknown map[string]json.RawMessage`
 // takes the rest.
 
 // form selects what encode writes.
@@ -30,12 +30,25 @@ type form int
 const (
 	formDisplay form = iota // everything, keys redacted
 	formRequest             // no read-only members, keys in clear
+	formBulk                // the same with the ETag, as there is no If-Match
 )
 
 type field struct {
 	index            int
 	name             string
 	always, readonly bool
+	etag             bool // read-only, but part of a bulk item
+}
+
+// left reports whether a member is left out in this form.
+func (fd field) left(value reflect.Value, f form) bool {
+	switch {
+	case absent(value):
+		return !fd.always
+	case fd.etag:
+		return f == formRequest
+	}
+	return fd.readonly && f != formDisplay
 }
 
 // fieldsOf lists the tagged fields of a struct in their order.
@@ -52,6 +65,7 @@ func fieldsOf(t reflect.Type) []field {
 			name:     options[0],
 			always:   slices.Contains(options[1:], "always"),
 			readonly: slices.Contains(options[1:], "readonly"),
+			etag:     slices.Contains(options[1:], "etag"),
 		})
 	}
 	return list
@@ -80,7 +94,7 @@ func encode(b *bytes.Buffer, v reflect.Value, f form) error {
 		}
 		b.Write(v.Bytes())
 		return nil
-	case v.Type() == secretType && f == formRequest:
+	case v.Type() == secretType && f != formDisplay:
 		return encodePlain(b, v.String())
 	case v.Type() == timeType, v.Type() == secretType:
 		return encodePlain(b, v.Interface())
@@ -124,7 +138,7 @@ func encodeObject(b *bytes.Buffer, v reflect.Value, f form) error {
 	for _, fd := range fieldsOf(v.Type()) {
 		known[fd.name] = true
 		value := v.Field(fd.index)
-		if absent(value) && !fd.always || fd.readonly && f == formRequest {
+		if fd.left(value, f) {
 			continue
 		}
 		if err := member(fd.name, value); err != nil {

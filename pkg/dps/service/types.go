@@ -47,8 +47,8 @@ type EnrollmentGroup struct {
 	// InitialTwin is given to a device at its first assignment.
 	InitialTwin *InitialTwin `dps:"initialTwin"`
 	// ETag is the version as the service spelled it. It is opaque, and PutGroup
-	// and DeleteGroup send it back unchanged. It is never part of a request body.
-	ETag string `dps:"etag,readonly"`
+	// and DeleteGroup send it back unchanged, as a header.
+	ETag string `dps:"etag,etag"`
 	// ProvisioningStatus absent means enabled.
 	ProvisioningStatus ProvisioningStatus `dps:"provisioningStatus"`
 	// ReprovisionPolicy absent behaves as true, true.
@@ -88,7 +88,7 @@ type IndividualEnrollment struct {
 	// InitialTwin is given to the device at its first assignment.
 	InitialTwin *InitialTwin `dps:"initialTwin"`
 	// ETag is the version as the service spelled it; see EnrollmentGroup.ETag.
-	ETag string `dps:"etag,readonly"`
+	ETag string `dps:"etag,etag"`
 	// ProvisioningStatus absent means enabled.
 	ProvisioningStatus ProvisioningStatus `dps:"provisioningStatus"`
 	// ReprovisionPolicy absent behaves as true, true.

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// ellipsis marks text that was cut.
-const ellipsis = "…"
+// Ellipsis ends text that was cut.
+const Ellipsis = "…"
 
 // Clean returns s as one line of at most limit bytes: runs of white space
 // become one space, control characters (so every terminal escape sequence
@@ -45,9 +45,9 @@ func cut(s string, limit int) string {
 	if limit <= 0 || len(s) <= limit {
 		return s
 	}
-	end := max(limit-len(ellipsis), 0)
+	end := max(limit-len(Ellipsis), 0)
 	for end > 0 && !utf8.RuneStart(s[end]) {
 		end--
 	}
-	return strings.TrimRight(s[:end], " ") + ellipsis
+	return strings.TrimRight(s[:end], " ") + Ellipsis
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/dpskit/dpskit/pkg/dps"
+	"github.com/dpskit/dpskit/pkg/dps/internal/oneline"
 )
 
 // Call describes one operation and records what happened to it. It travels in
@@ -43,6 +44,10 @@ func (c *Call) Ambiguous() bool { return c.ambiguous }
 
 // Attempts returns the number of requests sent.
 func (c *Call) Attempts() int { return c.attempts }
+
+// Clean makes text from an answer fit to be shown: one line, without the secrets
+// of the call.
+func (c *Call) Clean(text string) string { return scrub(oneline.Clean(text, 1024), c.cut) }
 
 type callKey struct{}
 

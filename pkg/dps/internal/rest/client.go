@@ -99,5 +99,5 @@ func (c *Client) Do(ctx context.Context, call *Call, r Request) (*Response, erro
 // Unexpected reports an answer of the right status that does not speak the API.
 func Unexpected(call *Call, resp *Response, cause string) error {
 	return &dps.Error{Op: call.Op, StatusCode: resp.StatusCode, Attempts: call.attempts,
-		Message: scrub(oneline.Clean(cause, 256), call.cut), Err: dps.ErrUnexpectedAnswer}
+		Message: call.Clean(cause), Err: dps.ErrUnexpectedAnswer}
 }

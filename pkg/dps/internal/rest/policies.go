@@ -118,7 +118,7 @@ func (a attempt) log(req *http.Request, call *Call, resp *http.Response, err err
 			"retry_after", call.failed.RetryAfter)
 	}
 	if err != nil {
-		attrs = append(attrs, "error", scrub(oneline.Clean(err.Error(), 1024), call.cut))
+		attrs = append(attrs, "error", call.Clean(err.Error()))
 	}
 	a.config.Logger.DebugContext(req.Context(), "request sent", attrs...)
 }
@@ -152,6 +152,6 @@ func (outcome) Do(req *policy.Request) (*http.Response, error) {
 		call.failed.Err = err // the refusal says more than the timeout
 		return nil, call.failed
 	}
-	text := scrub(oneline.Clean(err.Error(), 1024), call.cut)
+	text := call.Clean(err.Error())
 	return nil, &dps.Error{Op: call.Op, Attempts: call.attempts, Host: req.Raw().URL.Host, Message: text, Err: err}
 }

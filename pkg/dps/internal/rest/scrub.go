@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/dpskit/dpskit/pkg/dps"
+	"github.com/dpskit/dpskit/pkg/dps/internal/oneline"
 )
 
 // minSecret is the shortest text that is cut; a shorter one would cut words.
@@ -31,10 +32,24 @@ func secretsOf(call *Call, req *http.Request) []string {
 	return list
 }
 
-// scrub replaces each secret in text.
+// scrub replaces each secret in text, which is clean already; also the beginning
+// of one where the text was cut.
 func scrub(text string, secrets []string) string {
 	for _, secret := range secrets {
 		text = strings.ReplaceAll(text, secret, dps.Secret("").String())
+		if head, cut := strings.CutSuffix(text, oneline.Ellipsis); cut {
+			text = scrubEnd(head, secret) + oneline.Ellipsis
+		}
+	}
+	return text
+}
+
+// scrubEnd removes the longest beginning of secret that text ends with.
+func scrubEnd(text, secret string) string {
+	for n := len(secret) - 1; n >= minSecret; n-- {
+		if head, found := strings.CutSuffix(text, secret[:n]); found {
+			return head + dps.Secret("").String()
+		}
 	}
 	return text
 }

@@ -53,6 +53,18 @@ func TestSecretsOfTheRequestAreCut(t *testing.T) {
 	}
 }
 
+func TestSecretCutInTheMiddleIsCut(t *testing.T) {
+	for cut := range len(canary) {
+		// The message is shortened to 1024 bytes, somewhere inside the secret.
+		body := `{"message":"` + strings.Repeat("x", 1024-len("…")-cut) + canary + strings.Repeat("y", 100) + `"}`
+		s := &server{answers: []answer{{status: 400, body: body}}}
+		_, err := get(t.Context(), newClient(s), &rest.Call{Op: "o", Secrets: []dps.Secret{canary}})
+		if strings.Contains(err.Error(), canary[:8]) {
+			t.Errorf("cut at %d: …%s", cut, err.Error()[1000:])
+		}
+	}
+}
+
 func TestTransportErrorsAreCut(t *testing.T) {
 	logger, logged := debugLog()
 	s := &server{answers: []answer{{err: errors.New("proxy says: Authorization was Bearer " + canary + "\nbye\x1b[2J")}}}
