@@ -132,11 +132,7 @@ func inspectName(ctx context.Context, env *cliapp.Env, ws *workspace.Workspace, 
 	var key foundKey
 	bundle, err := ws.BundleWithPassphrase(name, func() ([]byte, error) {
 		key.Encrypted = true
-		phrase, err := openPassword(env, passwordFile, name)(ctx, envCAPassword)
-		if errors.Is(err, cliapp.ErrNoSecret) {
-			return nil, pki.ErrPassphraseRequired
-		}
-		return phrase, err
+		return keyPassphrase(ctx, env, passwordFile, name)()
 	})
 	c := contents{Format: "workspace"}
 	switch {

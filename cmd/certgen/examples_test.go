@@ -1,6 +1,12 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -32,6 +38,35 @@ var myCASetup = []string{
 // defaultSetup is for the other commands.
 var defaultSetup = []string{"certgen init", "certgen device my-device"}
 
+// exampleInput is a file that examples read.
+type exampleInput struct{ name, content string }
+
+func exampleInputs(t *testing.T) []exampleInput {
+	t.Helper()
+	return []exampleInput{
+		{"my-ca.password", "correct horse\n"},
+		{"ca.password", "correct horse\n"},
+		{"pfx.password", "correct horse\n"},
+		{"device.csr", exampleRequest(t, "own-key")},
+		{"server.csr", exampleRequest(t, "www.example.com", "www.example.com")},
+	}
+}
+
+// exampleRequest makes a certificate request.
+func exampleRequest(t *testing.T, cn string, dns ...string) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := &x509.CertificateRequest{Subject: pkix.Name{CommonName: cn}, DNSNames: dns}
+	der, err := x509.CreateCertificateRequest(rand.Reader, tmpl, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
+}
+
 // Every example in a help text is run as it stands there.
 func TestExamples(t *testing.T) {
 	dir := t.TempDir()
@@ -53,7 +88,10 @@ func TestExamples(t *testing.T) {
 func writeExamples(t *testing.T, dir, name, text string, setup []string) {
 	t.Helper()
 	var script strings.Builder
-	examples := 0
+	examples, inputs := 0, ""
+	for _, input := range exampleInputs(t) {
+		inputs += " $WORK/" + input.name
+	}
 	for line := range strings.SplitSeq(text, "\n") {
 		example, ok := strings.CutPrefix(line, "   certgen ")
 		if !ok {
@@ -61,7 +99,7 @@ func writeExamples(t *testing.T, dir, name, text string, setup []string) {
 		}
 		examples++
 		if name != "certgen" {
-			fmt.Fprintf(&script, "mkdir $WORK/%d\ncd $WORK/%d\ncp $WORK/my-ca.password .\n", examples, examples)
+			fmt.Fprintf(&script, "mkdir $WORK/%d\ncd $WORK/%d\ncp %s .\n", examples, examples, inputs)
 		}
 		for _, s := range setup {
 			exec := "exec " + s
@@ -79,7 +117,9 @@ func writeExamples(t *testing.T, dir, name, text string, setup []string) {
 	if examples == 0 {
 		t.Errorf("the help of %q has no example", name)
 	}
-	script.WriteString("-- my-ca.password --\ncorrect horse\n")
+	for _, input := range exampleInputs(t) {
+		fmt.Fprintf(&script, "-- %s --\n%s", input.name, input.content)
+	}
 	if err := os.WriteFile(filepath.Join(dir, name+".txtar"), []byte(script.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -38,6 +38,14 @@ const (
 	flagPFXPasswordFile   = "pfx-password-file"
 	flagPasswordFile      = "password-file"
 	flagExpiresIn         = "expires-in"
+	flagProfile           = "profile"
+	flagNewKey            = "new-key"
+	flagFormat            = "format"
+	flagPart              = "part"
+	flagOut               = "out"
+	flagIDScope           = "id-scope"
+	flagHost              = "host"
+	flagShell             = "shell"
 )
 
 // Environment variables. Those of passwords have no flag that takes the

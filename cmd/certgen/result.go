@@ -17,6 +17,7 @@ type result struct {
 	Dir          string        `json:"dir"`               // as --dir gives it
 	ChainCA      string        `json:"chainCa,omitempty"` // the CAs in one file, after a CA was made
 	Certificates []certificate `json:"certificates"`
+	Renewed      *bool         `json:"renewed,omitempty"` // of renew: false when there was nothing to do
 
 	next []string // a command to try, for a person
 }

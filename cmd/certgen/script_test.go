@@ -31,10 +31,6 @@ func scriptParams(dir string) testscript.Params {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
-			// The environment of the person who runs the tests stays outside.
-			for _, name := range []string{envDir, envPFXPassword, envCAPassword} {
-				env.Setenv(name, "")
-			}
 			env.Setenv("BELL", "a\ab")
 			// The race detector sleeps for a second at the end of each process.
 			env.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))

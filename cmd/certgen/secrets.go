@@ -45,6 +45,34 @@ func pfxPassword(ctx context.Context, env *cliapp.Env, file string) (string, err
 	return string(secret), nil
 }
 
+// newPFXPassword returns the password for a PFX that leaves the folder. Nobody
+// would know a random one.
+func newPFXPassword(ctx context.Context, env *cliapp.Env, file string) (string, error) {
+	secret, err := env.SecretContext(ctx, cliapp.SecretSource{File: file, Env: envPFXPassword, Prompt: "Password for the PFX"})
+	if errors.Is(err, cliapp.ErrNoSecret) {
+		return "", cliapp.Usagef("the PFX needs a password: give it by --%s FILE, by $%s or at a terminal", flagPFXPasswordFile, envPFXPassword)
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the PFX password: %w", err)
+	}
+	if len(secret) == 0 {
+		return "", cliapp.Usagef("the PFX password is empty")
+	}
+	return string(secret), nil
+}
+
+// keyPassphrase returns the function that is asked for the pass phrase of a key
+// in the folder when it turns out to be encrypted.
+func keyPassphrase(ctx context.Context, env *cliapp.Env, file, name string) func() ([]byte, error) {
+	return func() ([]byte, error) {
+		phrase, err := openPassword(env, file, name)(ctx, envCAPassword)
+		if errors.Is(err, cliapp.ErrNoSecret) {
+			return nil, pki.ErrPassphraseRequired
+		}
+		return phrase, err
+	}
+}
+
 // openPassword returns the source of the password of a file that is only read.
 // The environment has one variable for a PFX and one for keys.
 func openPassword(env *cliapp.Env, file, name string) passwordSource {

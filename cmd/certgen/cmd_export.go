@@ -1,0 +1,263 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/dpskit/dpskit/cmd/internal/cliapp"
+	"github.com/dpskit/dpskit/pkg/pki"
+	"github.com/dpskit/dpskit/pkg/pki/workspace"
+)
+
+// exportOptions are what export was asked for.
+type exportOptions struct {
+	commonOptions
+	Name            string
+	Format          exportFormat
+	Part            exportPart
+	Out             string // "": standard output
+	PFXProfile      pki.PFXProfile
+	PFXPasswordFile string
+	KeyPasswordFile string // of the key in the folder, where that is encrypted
+	IDScope, Host   string // for the environment
+	Shell           string
+}
+
+// exportFormat is a form that a device or a sample program takes.
+type exportFormat string
+
+const (
+	exportPFX     exportFormat = "pfx"
+	exportDER     exportFormat = "der"
+	exportBase64  exportFormat = "base64"
+	exportOneline exportFormat = "oneline"
+	exportPEM     exportFormat = "pem"
+	exportCHeader exportFormat = "c-header"
+	exportEnv     exportFormat = "env"
+)
+
+// exportPart is what of a certificate is exported.
+type exportPart string
+
+const (
+	partCertificate exportPart = "certificate"
+	partChain       exportPart = "chain" // what a device presents: the certificate and the intermediates
+	partKey         exportPart = "key"
+	partAll         exportPart = "all" // chain and key
+)
+
+type formatParts struct {
+	format exportFormat
+	parts  []exportPart
+}
+
+// exportParts says which parts each format can hold, the default first.
+var exportParts = []formatParts{
+	{exportPFX, []exportPart{partAll}},
+	{exportDER, []exportPart{partCertificate, partKey}},
+	{exportBase64, []exportPart{partCertificate, partKey}},
+	{exportOneline, []exportPart{partChain, partCertificate, partKey}},
+	{exportPEM, []exportPart{partAll, partChain, partCertificate, partKey}},
+	{exportCHeader, []exportPart{partAll, partChain, partCertificate, partKey}},
+	{exportEnv, nil},
+}
+
+func newExportCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, exportOptions) error) *cli.Command {
+	return &cli.Command{
+		Name: "export", Usage: "write a certificate in the form that a device or a sample takes", ArgsUsage: "NAME",
+		Description: "pfx       key, certificate and every issuer, with a password of your choice\n" +
+			"der       binary, one certificate or the key\n" +
+			"base64    the same in one line, as Azure Resource Manager takes it\n" +
+			"oneline   PEM in one line with \\n, for JSON, C strings and settings of an app\n" +
+			"pem       key and chain in one file, as the SDK for embedded C takes it\n" +
+			"c-header  C strings to compile into a firmware\n" +
+			"env       the variables that the samples of the Node.js, Python and embedded C SDK read\n\n" +
+			"Whatever holds the private key, or is binary, goes to a file (--out) that its owner alone can\n" +
+			"read, never to the terminal. chain means what a device presents: the certificate and the\n" +
+			"intermediates, without the root.\n\n" +
+			"   certgen export my-device --format env --id-scope 0ne00000000\n" +
+			"   certgen export my-device --format base64\n" +
+			"   certgen export my-device --format c-header --out my_device.h\n" +
+			"   certgen export my-device --format pfx --out my-device.pfx --pfx-password-file pfx.password\n" +
+			"   certgen export my-device --format der --part key --out my-device.key.der",
+		Flags:  append(exportFlags(), writeFlags()...),
+		Before: cliapp.ExactArgs("NAME"),
+		Action: func(c *cli.Context) error {
+			opts := exportOptions{
+				commonOptions: readWrite(env, c), Name: c.Args().First(), Out: c.String(flagOut),
+				PFXPasswordFile: c.String(flagPFXPasswordFile), KeyPasswordFile: c.String(flagPasswordFile),
+				IDScope: c.String(flagIDScope), Host: c.String(flagHost), Shell: c.String(flagShell),
+			}
+			if err := opts.read(c); err != nil {
+				return err
+			}
+			return run(c.Context, env, opts)
+		},
+	}
+}
+
+func exportFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: flagFormat, Usage: "write it as `FORMAT`: " + exportFormatNames()},
+		&cli.StringFlag{Name: flagPart, Usage: "write only `PART`: certificate, chain, key, all (default: depends on the format)"},
+		&cli.StringFlag{Name: flagOut, Usage: "write to `FILE` instead of standard output"},
+		pfxProfileFlag(),
+		&cli.StringFlag{
+			Name: flagPFXPasswordFile, Category: categoryPFX,
+			Usage: "read the password of the new PFX from `FILE` (- is standard input; else $" + envPFXPassword + ", else a prompt)",
+		},
+		&cli.StringFlag{
+			Name: flagPasswordFile, Category: categoryPassword,
+			Usage: "read the pass phrase of the key in the folder from `FILE`, where it is encrypted (- is standard input; else $" +
+				envCAPassword + ", else a prompt)",
+		},
+		&cli.StringFlag{Name: flagIDScope, Category: categoryEnv, Usage: "the `ID-SCOPE` of the DPS", EnvVars: []string{"DPS_ID_SCOPE"}},
+		&cli.StringFlag{Name: flagHost, Category: categoryEnv, Value: defaultHost, Usage: "the `HOST` that devices register with"},
+		&cli.StringFlag{Name: flagShell, Category: categoryEnv, Value: "sh", Usage: "write commands for `SHELL`: sh, pwsh"},
+	}
+}
+
+const (
+	categoryEnv = "Environment (--format env)"
+	defaultHost = "global.azure-devices-provisioning.net"
+)
+
+func exportFormatNames() string {
+	var names []string
+	for _, f := range exportParts {
+		names = append(names, string(f.format))
+	}
+	return strings.Join(names, ", ")
+}
+
+// read reads and checks the flags that depend on each other.
+func (opts *exportOptions) read(c *cli.Context) error {
+	if !c.IsSet(flagFormat) {
+		return cliapp.Usagef("missing --%s: want one of %s", flagFormat, exportFormatNames())
+	}
+	opts.Format = exportFormat(c.String(flagFormat))
+	i := slices.IndexFunc(exportParts, func(f formatParts) bool { return f.format == opts.Format })
+	if i < 0 {
+		return cliapp.Usagef("invalid --%s %q: want one of %s", flagFormat, string(opts.Format), exportFormatNames())
+	}
+	if err := opts.readPart(c, exportParts[i].parts); err != nil {
+		return err
+	}
+	var err error
+	if opts.PFXProfile, err = readPFXProfile(c); err != nil {
+		return err
+	}
+	switch {
+	case opts.Shell != "sh" && opts.Shell != "pwsh":
+		return cliapp.Usagef("invalid --%s %q: want sh or pwsh", flagShell, opts.Shell)
+	case opts.Out == "" && opts.needsFile():
+		return cliapp.Usagef("--%s %s holds the private key or is binary: say with --%s which file it goes to", flagFormat, opts.Format, flagOut)
+	case opts.PFXPasswordFile == "-" && opts.KeyPasswordFile == "-":
+		return cliapp.Usagef("standard input cannot be two passwords")
+	}
+	return nil
+}
+
+func (opts *exportOptions) readPart(c *cli.Context, parts []exportPart) error {
+	if !c.IsSet(flagPart) {
+		if len(parts) > 0 {
+			opts.Part = parts[0]
+		}
+		return nil
+	}
+	opts.Part = exportPart(c.String(flagPart))
+	if !slices.Contains(parts, opts.Part) {
+		return cliapp.Usagef("--%s %q does not go with --%s %s", flagPart, string(opts.Part), flagFormat, opts.Format)
+	}
+	return nil
+}
+
+// needsKey reports whether the private key is part of the export.
+func (opts exportOptions) needsKey() bool { return opts.Part == partKey || opts.Part == partAll }
+
+// needsFile reports whether the export must not go to a terminal.
+func (opts exportOptions) needsFile() bool { return opts.needsKey() || opts.Format == exportDER }
+
+// exportResult is the JSON document of export.
+type exportResult struct {
+	Name   string       `json:"name"`
+	Format exportFormat `json:"format"`
+	Part   exportPart   `json:"part,omitempty"`
+	File   string       `json:"file,omitempty"`    // as --out gives it
+	Text   string       `json:"content,omitempty"` // what was exported, where it went to no file
+}
+
+func runExport(ctx context.Context, env *cliapp.Env, opts exportOptions) error {
+	ws, err := workspace.Open(opts.Dir)
+	if err != nil {
+		return err
+	}
+	entry, err := ws.Lookup(opts.Name)
+	if err != nil {
+		return err
+	}
+	data, err := exportData(ctx, env, ws, entry, opts)
+	if err != nil {
+		return fmt.Errorf("export %q: %w", entry.Name, err)
+	}
+	out := exportResult{Name: entry.Name, Format: opts.Format, Part: opts.Part, File: opts.Out}
+	text := string(data)
+	if opts.Out != "" {
+		if err := writeOut(opts.Out, data, opts.Force); err != nil {
+			return err
+		}
+		var p page
+		p.fields("", "wrote", opts.Out)
+		text = p.String()
+	} else {
+		out.Text = text
+		opts.Quiet = false // the text is what was asked for
+	}
+	return printResult(env, opts.commonOptions, out, text)
+}
+
+// exportData makes the content. The key is read only where it is needed.
+func exportData(ctx context.Context, env *cliapp.Env, ws *workspace.Workspace, e workspace.Entry, opts exportOptions) ([]byte, error) {
+	if opts.Format == exportEnv {
+		return exportEnvironment(newFiles(ws.Dir(), e.Files), e, opts)
+	}
+	if !opts.needsKey() {
+		chain, err := ws.Chain(e.Name)
+		if err != nil {
+			return nil, err
+		}
+		return encodePart(&pki.Bundle{Profile: e.Profile, Certificate: chain[0], Issuers: chain[1:]}, e, opts)
+	}
+	bundle, err := ws.BundleWithPassphrase(e.Name, keyPassphrase(ctx, env, opts.KeyPasswordFile, e.Name))
+	if err != nil {
+		return nil, err
+	}
+	if bundle.Key == nil {
+		return nil, cliapp.WithCode(errors.New("the folder has no private key for it"), cliapp.ExitNotFound)
+	}
+	if opts.Format != exportPFX {
+		return encodePart(bundle, e, opts)
+	}
+	password, err := newPFXPassword(ctx, env, opts.PFXPasswordFile)
+	if err != nil {
+		return nil, err
+	}
+	return bundle.PFX(pki.PFXOptions{Profile: opts.PFXProfile, Password: password})
+}
+
+// presented is what a device presents: the certificate and the intermediates.
+func presented(b *pki.Bundle) []*x509.Certificate {
+	chain := []*x509.Certificate{b.Certificate}
+	for _, cert := range b.Issuers {
+		if string(cert.RawIssuer) != string(cert.RawSubject) {
+			chain = append(chain, cert)
+		}
+	}
+	return chain
+}
