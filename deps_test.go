@@ -19,6 +19,8 @@ var mayImport = []struct {
 }{
 	{"pkg/pki/workspace", []string{"pkg/pki"}},
 	{"pkg/pki/pkitest", []string{"pkg/pki"}},
+	{"pkg/pki/doctor", []string{"pkg/pki"}},
+	{"pkg/pki/fleet", []string{"pkg/pki"}},
 	{"pkg/pki/internal", []string{"pkg/pki/internal"}},
 	{"pkg/pki", []string{"pkg/pki/internal"}},
 	{"pkg/dps/service", []string{"pkg/dps", "pkg/dps/internal"}},
@@ -26,7 +28,9 @@ var mayImport = []struct {
 	{"pkg/dps/device", []string{"pkg/dps", "pkg/dps/internal"}},
 	{"pkg/dps/emulator", []string{"pkg/dps", "pkg/pki"}}, // and see TestEmulatorSharesNoWireTypes
 	{"pkg/dps/dpstest", []string{"pkg/dps/emulator", "pkg/dps", "pkg/pki"}},
-	{"pkg/dps", []string{"pkg/dps/internal"}},
+	{"pkg/dps/internal/oneline", nil},
+	{"pkg/dps/internal", []string{"pkg/dps/internal", "pkg/dps"}},
+	{"pkg/dps", []string{"pkg/dps/internal/oneline"}},
 	{"cmd/internal", []string{"cmd/internal"}},
 	{"cmd/certgen", []string{"cmd/internal", "pkg/pki"}},
 	{"cmd/enroll", []string{"cmd/internal", "pkg/pki", "pkg/dps"}},

@@ -210,13 +210,22 @@ func fillEmpty(s *string, def string) {
 // token for an emulator, else what azidentity finds on this machine.
 func (ep *endpoint) token() (azcore.TokenCredential, error) {
 	if ep.emulator {
-		return developmentToken{}, nil
+		return arm.StaticToken(ep.emulatorToken()), nil
 	}
 	cred, err := azidentity.NewDefaultAzureCredential(nil)
 	if err != nil {
 		return nil, cliapp.WithCode(fmt.Errorf("find Microsoft Entra credentials: %v", err), cliapp.ExitUnauthorized)
 	}
 	return cred, nil
+}
+
+// emulatorToken is the bearer token of an emulator: the documented one, or for
+// a key of the user's own the one that the emulator derives from it.
+func (ep *endpoint) emulatorToken() string {
+	if ep.connection == nil {
+		return emulator.DevelopmentToken
+	}
+	return emulator.TokenFor(ep.connection.SharedAccessKey)
 }
 
 // withTimeout bounds a command by --timeout.

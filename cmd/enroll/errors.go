@@ -6,6 +6,7 @@ import (
 
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
 	"github.com/dpskit/dpskit/pkg/dps"
+	"github.com/dpskit/dpskit/pkg/dps/arm"
 	"github.com/dpskit/dpskit/pkg/dps/device"
 	"github.com/dpskit/dpskit/pkg/pki"
 	"github.com/dpskit/dpskit/pkg/pki/workspace"
@@ -31,6 +32,8 @@ var exitCodes = []struct {
 	{pki.ErrPassphraseRequired, cliapp.ExitUnauthorized},
 	{pki.ErrWrongPassphrase, cliapp.ExitUnauthorized},
 	{pki.ErrInvalidID, cliapp.ExitUsage},
+	{arm.ErrInvalidName, cliapp.ExitUsage},
+	{dps.ErrInvalidID, cliapp.ExitUsage},
 }
 
 // classify gives the errors of the libraries their exit code and a hint.

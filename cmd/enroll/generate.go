@@ -91,6 +91,9 @@ func runGenerate(ctx context.Context, env *cliapp.Env, opts generateOptions) err
 	if err := g.enroll(ctx); err != nil {
 		return err
 	}
+	if opts.Output == cliapp.FormatText {
+		env.Notef("")
+	}
 	if err := env.Print(opts.Output, g.view()); err != nil {
 		return err
 	}

@@ -67,21 +67,22 @@ func (g *generation) next() []string {
 	if g.opts.Dir != defaultDir {
 		dir = " --dir " + quoteShell(g.opts.Dir)
 	}
+	certgen, enroll := g.env.Program("certgen"), g.env.Program("enroll")
 	lines := []string{
-		"certgen inspect " + quoteShell(r.DeviceChain),
-		"certgen device my-second-device" + dir,
+		certgen + " inspect " + quoteShell(r.DeviceChain),
+		certgen + " device my-second-device" + dir,
 	}
 	if g.opts.Connect.given() {
 		return append(lines,
-			"enroll group show "+r.EnrollmentGroupID,
-			"enroll registration show "+r.RegistrationID,
-			fmt.Sprintf("enroll device register %s --cert %s --key %s --id-scope %s",
-				r.RegistrationID, quoteShell(r.DeviceChain), quoteShell(r.DeviceKey), r.IDScope))
+			enroll+" group show "+r.EnrollmentGroupID,
+			enroll+" registration show "+r.RegistrationID,
+			fmt.Sprintf("%s device register %s --cert %s --key %s --id-scope %s",
+				enroll, r.RegistrationID, quoteShell(r.DeviceChain), quoteShell(r.DeviceKey), r.IDScope))
 	}
 	if g.opts.Serve {
-		return append(lines, "enroll group show "+r.EnrollmentGroupID, "enroll registration list "+r.EnrollmentGroupID)
+		return append(lines, enroll+" group show "+r.EnrollmentGroupID, enroll+" registration list "+r.EnrollmentGroupID)
 	}
-	return append(lines, "enroll --generate --serve"+dir, "enroll emulator")
+	return append(lines, enroll+" --generate --serve"+dir, enroll+" emulator")
 }
 
 // quoteShell quotes a word for a POSIX shell where that is needed.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -18,6 +19,9 @@ type Env struct {
 	Out, Err io.Writer
 	// InTTY, OutTTY and ErrTTY say whether the stream is a terminal.
 	InTTY, OutTTY, ErrTTY bool
+	// GoRun is true when the program was started by `go run`, so that it is not
+	// installed; see Env.Program.
+	GoRun bool
 	// Getenv looks up an environment variable; "" means not set.
 	Getenv func(string) string
 	// Now is the clock.
@@ -34,12 +38,29 @@ func SystemEnv() *Env {
 		InTTY:  term.IsTerminal(int(os.Stdin.Fd())),
 		OutTTY: term.IsTerminal(int(os.Stdout.Fd())),
 		ErrTTY: term.IsTerminal(int(os.Stderr.Fd())),
+		GoRun:  startedByGoRun(),
 		Getenv: os.Getenv,
 		Now:    time.Now,
 		ReadPassword: func() ([]byte, error) {
 			return term.ReadPassword(int(os.Stdin.Fd()))
 		},
 	}
+}
+
+// startedByGoRun says whether the executable lies where `go run` puts it.
+func startedByGoRun() bool {
+	path, err := os.Executable()
+	return err == nil && filepath.Base(filepath.Dir(path)) == "exe" && strings.Contains(path, "go-build")
+}
+
+// Program returns how a user types the name of one of the programs, for the
+// commands that are suggested: after `go run ./cmd/enroll` nothing is
+// installed.
+func (e *Env) Program(name string) string {
+	if e.GoRun {
+		return "go run ./cmd/" + name
+	}
+	return name
 }
 
 // Notef writes one line of progress for a person to standard error.

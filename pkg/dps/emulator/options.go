@@ -166,11 +166,23 @@ func (s *settings) deriveSecrets() error {
 		return errors.New("check emulator key: want base64 of 16 to 64 bytes")
 	}
 	s.secondaryKey = base64.StdEncoding.EncodeToString(derive(key, "secondary key"))
-	s.token = DevelopmentToken
-	if s.Key != DevelopmentKey {
-		s.token = base64.RawURLEncoding.EncodeToString(derive(key, "bearer token"))
-	}
+	s.token = TokenFor(s.Key)
 	return nil
+}
+
+// TokenFor returns the bearer token of an emulator that was started with this
+// key: DevelopmentToken for DevelopmentKey, else one made from the key, so that
+// who has the connection string reaches every plane. A key that no emulator can
+// have, because it is not base64, gives "".
+func TokenFor(key dps.Secret) string {
+	if key == DevelopmentKey {
+		return DevelopmentToken
+	}
+	raw, err := base64.StdEncoding.DecodeString(key.Reveal())
+	if err != nil {
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(derive(raw, "bearer token"))
 }
 
 func derive(key []byte, purpose string) []byte {
