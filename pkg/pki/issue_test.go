@@ -47,6 +47,7 @@ const (
 func TestProfiles(t *testing.T) {
 	ca := pkitest.Intermediate(t)
 	client, server := x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth
+	rsaDevice := issue(t, pki.IssueRequest{CommonName: "d", KeyType: pki.KeyRSA2048})
 	tests := []struct {
 		name string
 		cert *x509.Certificate
@@ -99,10 +100,15 @@ func TestProfiles(t *testing.T) {
 			},
 		},
 		{
-			"RSA device", issue(t, pki.IssueRequest{CommonName: "d", KeyType: pki.KeyRSA2048}),
+			"RSA device", rsaDevice,
+			shape{CN: "d", PathLen: -1, Usage: ecUsage, ExtKey: []x509.ExtKeyUsage{client}},
+		},
+		{
+			"RSA edge identity",
+			issue(t, pki.IssueRequest{Profile: pki.ProfileEdgeIdentity, CommonName: "gw", PublicKey: rsaDevice.PublicKey}),
 			shape{
-				CN: "d", PathLen: -1, Usage: ecUsage | x509.KeyUsageKeyEncipherment,
-				ExtKey: []x509.ExtKeyUsage{client},
+				CN: "gw", PathLen: -1, Usage: ecUsage | x509.KeyUsageKeyEncipherment,
+				ExtKey: []x509.ExtKeyUsage{client, server},
 			},
 		},
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 )
 
@@ -85,13 +86,14 @@ func (p Profile) extKeyUsage() []x509.ExtKeyUsage {
 	}
 }
 
-// keyUsage returns the key usage of the profile. Only RSA keys can encipher another key.
+// keyUsage returns the key usage of the profile. Only RSA keys can encipher another key, and only a TLS server is sent
+// one: for clientAuth alone RFC 5280 section 4.2.1.12 allows digitalSignature and keyAgreement.
 func (p Profile) keyUsage(pub crypto.PublicKey) x509.KeyUsage {
 	usage := x509.KeyUsageDigitalSignature
 	if p.IsCA() {
 		return usage | x509.KeyUsageCertSign | x509.KeyUsageCRLSign
 	}
-	if _, ok := pub.(*rsa.PublicKey); ok {
+	if _, ok := pub.(*rsa.PublicKey); ok && slices.Contains(p.extKeyUsage(), x509.ExtKeyUsageServerAuth) {
 		usage |= x509.KeyUsageKeyEncipherment
 	}
 	return usage
