@@ -127,6 +127,11 @@ var enrollmentRules = []rule{
 		Why:  "it carries extra quotes or was shortened; an ETag is opaque and goes back as it came",
 		Fix:  "read the entry again with `enroll group show` or `enroll individual show` and use its etag unchanged",
 	}},
+	{contains: "used by another enrollment", text: Explanation{
+		What: "the certificate is already in another enrollment",
+		Why:  "a certificate may be in one enrollment only, so that it is clear which one a device belongs to",
+		Fix:  "find the other entry with `enroll group list` or `enroll individual list`, and use that or delete it",
+	}},
 	{code: 412001, text: staleETag},
 }
 

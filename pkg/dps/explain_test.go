@@ -59,6 +59,7 @@ func TestExplain(t *testing.T) {
 		{"400004 id", refusal(400, 400004, "", "Invalid RegistrationId"), "common name"},
 		{"400004 base64", refusal(400, 400004, "", "x is not a valid base64 string value"), "certgen inspect"},
 		{"400004 policy", refusal(400, 400004, "", "allocationPolicy must be specified when iotHubs are specified"), "allocation policy"},
+		{"certificate used twice", refusal(409, 409000, "", "Certificate is already used by another enrollment."), "one enrollment only"},
 		{"400053", refusal(400, 400053, "", "Proof-Of-Possession failed."), "certgen verification"},
 		{"400099", refusal(400, 400099, "", ""), "no certificate in the request"},
 		{"400207", refusal(400, 400207, "", ""), "webhook"},

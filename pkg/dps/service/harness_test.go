@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/dpskit/dpskit/pkg/dps"
+	"github.com/dpskit/dpskit/pkg/dps/arm"
 	"github.com/dpskit/dpskit/pkg/dps/dpstest"
 	"github.com/dpskit/dpskit/pkg/dps/emulator"
 	"github.com/dpskit/dpskit/pkg/dps/service"
@@ -196,4 +197,13 @@ func parseUnix(t *testing.T, text string) time.Time {
 		t.Fatal(err)
 	}
 	return time.Unix(n, 0)
+}
+
+// trust uploads a CA to the emulator and vouches for it.
+func trust(t *testing.T, e *emulator.Emulator, name string, ca *pki.Authority) {
+	t.Helper()
+	info := e.Info()
+	c := must[*arm.Client](t)(arm.NewClient(arm.Scope{SubscriptionID: info.SubscriptionID, ResourceGroup: info.ResourceGroup, ServiceName: info.Name},
+		staticToken(info.Token), &arm.ClientOptions{Endpoint: info.ARMEndpoint, HTTPClient: e.HTTPClient()}))
+	must[arm.Certificate](t)(c.UploadCertificate(t.Context(), name, ca.Certificate(), &arm.UploadOptions{Verified: true}))
 }

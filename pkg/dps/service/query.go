@@ -58,7 +58,7 @@ func (q query[T]) run(ctx context.Context, c *Client, opts *ListOptions, yield f
 			}
 		}
 		if empty++; len(items) > 0 {
-			empty = 0
+			last, empty = ids, 0
 		}
 		switch {
 		case next == "":
@@ -69,7 +69,7 @@ func (q query[T]) run(ctx context.Context, c *Client, opts *ListOptions, yield f
 			return
 		}
 		seen[next] = true
-		token, last = next, ids
+		token = next
 	}
 }
 
