@@ -2,7 +2,9 @@ package main
 
 import (
 	"errors"
+	"runtime"
 	"strings"
+	"syscall"
 
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
 	"github.com/dpskit/dpskit/pkg/dps"
@@ -52,6 +54,10 @@ func hints(err error) []string {
 	if h := refusalHint(err); h != nil {
 		return h
 	}
+	if addressInUse(err) {
+		return []string{"another program, perhaps another emulator, has that address: stop it, or choose another with --" +
+			flagHTTPSAddr + " and --" + flagAdminAddr + " (port 0 takes a free one)"}
+	}
 	if e, ok := dps.Explain(err); ok {
 		return splitHint(e)
 	}
@@ -62,6 +68,13 @@ func hints(err error) []string {
 		return []string{"replace it with --" + flagForce}
 	}
 	return nil
+}
+
+// addressInUse says whether a listener found its address taken. Windows has an
+// error of its own for that, which the syscall package does not name.
+func addressInUse(err error) bool {
+	const wsaeaddrinuse = syscall.Errno(10048)
+	return errors.Is(err, syscall.EADDRINUSE) || runtime.GOOS == "windows" && errors.Is(err, wsaeaddrinuse)
 }
 
 func splitHint(e dps.Explanation) []string {

@@ -110,11 +110,14 @@ func (p Program) harden(app *cli.App, env *Env) {
 // where urfave/cli looks, in the environment of the process.
 func hardenFlags(flags []cli.Flag) {
 	for _, f := range flags {
-		if s, ok := f.(*cli.StringFlag); ok {
-			s.EnvVars = slices.DeleteFunc(s.EnvVars, func(name string) bool {
+		switch f := f.(type) {
+		case *cli.StringFlag:
+			f.EnvVars = slices.DeleteFunc(f.EnvVars, func(name string) bool {
 				value, set := os.LookupEnv(name)
 				return set && value == ""
 			})
+		case *cli.BoolFlag:
+			f.DisableDefaultText = !f.Value // "(default: false)" says nothing
 		}
 	}
 }
