@@ -1,0 +1,124 @@
+package workspace_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dpskit/dpskit/pkg/pki"
+	"github.com/dpskit/dpskit/pkg/pki/workspace"
+)
+
+func open(t *testing.T, dir string) *workspace.Workspace {
+	t.Helper()
+	w, err := workspace.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// ready returns a workspace with a root, an intermediate, the device dev-1 and a proof of possession.
+func ready(t *testing.T) *workspace.Workspace {
+	t.Helper()
+	w := open(t, filepath.Join(t.TempDir(), "pki"))
+	if _, _, err := w.Init(t.Context(), workspace.InitOptions{Intermediates: 1}); err != nil {
+		t.Fatal(err)
+	}
+	device(t, w, "dev-1")
+	if _, _, err := w.IssueVerification(t.Context(), workspace.VerificationOptions{Code: "FIRST"}); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func device(t *testing.T, w *workspace.Workspace, id string) *pki.Bundle {
+	t.Helper()
+	b, _, err := w.IssueDevice(t.Context(), workspace.DeviceOptions{ID: id, PFX: &pki.PFXOptions{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// snapshot returns every file below dir by its name with slashes. The lock file is left out.
+func snapshot(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || d.Name() == ".certgen.lock" {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		rel, _ := filepath.Rel(dir, path)
+		files[filepath.ToSlash(rel)] = string(data)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// leftovers returns the hidden files that a change uses.
+func leftovers(files map[string]string) (names []string) {
+	for name := range files {
+		if strings.HasPrefix(filepath.Base(name), ".certgen") {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// consistent checks everything that a workspace promises of its content.
+func consistent(t *testing.T, w *workspace.Workspace) {
+	t.Helper()
+	for _, e := range w.Entries() {
+		b, err := w.Bundle(e.Name)
+		if err != nil {
+			t.Errorf("%s: %v", e.Name, err)
+			continue
+		}
+		if err := pki.Verify(b.Certificate, b.Issuers, time.Now()); err != nil {
+			t.Errorf("%s: %v", e.Name, err)
+		}
+		if e.Files.Key != "" && !pki.KeyMatches(b.Certificate, b.Key) {
+			t.Errorf("%s: the key does not belong to the certificate", e.Name)
+		}
+		checkPFX(t, w, e, b)
+	}
+	if !w.Exists() {
+		return
+	}
+	ca, err := w.Authority(w.DefaultCA(), nil)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	chain, err := os.ReadFile(w.ChainCAPath())
+	if err != nil || string(chain) != string(pki.EncodeCertificatesPEM(ca.Chain()...)) {
+		t.Errorf("%s is not the chain of the issuing ca: %v", w.ChainCAPath(), err)
+	}
+}
+
+func checkPFX(t *testing.T, w *workspace.Workspace, e workspace.Entry, b *pki.Bundle) {
+	t.Helper()
+	if e.Files.PFX == "" || e.Files.PFXPassword == "" {
+		return
+	}
+	password, err := os.ReadFile(w.Paths(e.Name).PFXPassword)
+	if err != nil {
+		t.Error(err)
+	}
+	data, err := os.ReadFile(w.Paths(e.Name).PFX)
+	if err != nil {
+		t.Error(err)
+	}
+	got, err := pki.DecodePFX(data, strings.TrimSpace(string(password)))
+	if err != nil || !got.Certificate.Equal(b.Certificate) || len(got.Issuers) != len(b.Issuers) {
+		t.Errorf("%s: the pfx does not hold the bundle: %v", e.Name, err)
+	}
+}
