@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dpskit/dpskit/cmd/internal/cliapp"
+	"github.com/dpskit/dpskit/pkg/pki"
+)
+
+func TestExportFlags(t *testing.T) {
+	base := exportOptions{
+		commonOptions: textIn, Name: "dev-1", PFXProfile: pki.PFXModern, Host: "global.azure-devices-provisioning.net", Shell: "sh",
+	}
+	tests := []struct {
+		name string
+		args []string
+		want func(*exportOptions)
+	}{
+		{"base64 is the certificate", []string{"--format", "base64"}, func(o *exportOptions) {
+			o.Format, o.Part = exportBase64, partCertificate
+		}},
+		{"oneline is the chain", []string{"--format", "oneline"}, func(o *exportOptions) {
+			o.Format, o.Part = exportOneline, partChain
+		}},
+		{"env has no parts", []string{"--format", "env", "--id-scope", "0ne1", "--host", "h", "--shell", "pwsh"}, func(o *exportOptions) {
+			o.Format, o.IDScope, o.Host, o.Shell = exportEnv, "0ne1", "h", "pwsh"
+		}},
+		{"pfx is everything", []string{"--format=pfx", "--out", "f", "--pfx-profile", "legacy", "--pfx-password-file", "p", "--force"}, func(o *exportOptions) {
+			o.Format, o.Part, o.Out, o.PFXProfile, o.PFXPasswordFile, o.Force = exportPFX, partAll, "f", pki.PFXLegacy, "p", true
+		}},
+		{"a key to a file", []string{"--format", "der", "--part", "key", "--out", "f", "--password-file", "-"}, func(o *exportOptions) {
+			o.Format, o.Part, o.Out, o.KeyPasswordFile = exportDER, partKey, "f", "-"
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			want := base
+			tt.want(&want)
+			got := parseOK(t, newExportCmd, append([]string{"export", "dev-1"}, tt.args...)...)
+			if d := cmp.Diff(want, got, cmp.AllowUnexported(exportOptions{})); d != "" {
+				t.Errorf("options (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+// No combination of format and part shows a private key, or binary data, on
+// standard output.
+func TestExportKeepsKeysFromStdout(t *testing.T) {
+	for _, f := range exportParts {
+		for _, part := range f.parts {
+			args := []string{"export", "dev-1", "--format", string(f.format), "--part", string(part)}
+			_, code, stderr := parse(t, newExportCmd, args...)
+			secret := part == partKey || part == partAll || f.format == exportDER
+			if (code == cliapp.ExitUsage) != secret {
+				t.Errorf("%q: exit code %d, stderr %q", args, code, stderr)
+			}
+		}
+	}
+}
+
+func TestCIdentifier(t *testing.T) {
+	for name, want := range map[string]string{
+		"device_dev-1":            "device_dev_1",
+		"device_A.b:C_9":          "device_a_b_c_9",
+		"server_*.example.com":    "server___example_com",
+		"server_ü*/ #include <x>": "server______include__x_",
+	} {
+		if got := cIdentifier(name); got != want {
+			t.Errorf("cIdentifier(%q) = %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestSetVariable(t *testing.T) {
+	tests := []struct{ shell, value, want string }{
+		{"sh", "a", "export N=a\n"},
+		{"sh", "a b'c$(d)", `export N='a b'\''c$(d)'` + "\n"},
+		{"pwsh", "a b'c$(d)", "$env:N = 'a b''c$(d)'\n"},
+	}
+	for _, tt := range tests {
+		if got := setVariable(tt.shell, "N", tt.value); got != tt.want {
+			t.Errorf("setVariable(%q, %q) = %q, want %q", tt.shell, tt.value, got, tt.want)
+		}
+	}
+}
+
+func TestWriteOut(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "out")
+	if err := writeOut(path, []byte("one"), false); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeOut(path, []byte("two"), false); err == nil || !strings.Contains(err.Error(), "exists already") {
+		t.Errorf("writeOut over a file = %v, want that it exists", err)
+	}
+	wantFile(t, path, "one")
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeOut(path, []byte("three"), true); err != nil {
+		t.Fatal(err)
+	}
+	wantFile(t, path, "three")
+	if info, err := os.Stat(path); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v; want 0600", info.Mode(), err)
+	}
+	if err := writeOut(dir, nil, true); err == nil {
+		t.Error("writeOut over a folder succeeded")
+	}
+	if err := writeOut(filepath.Join(dir, "no", "out"), nil, true); err == nil {
+		t.Error("writeOut into a folder that is not there succeeded")
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 1 {
+		t.Errorf("left in the folder: %v, %v; want the one file", left, err)
+	}
+}
+
+// A link is replaced, not followed.
+func TestWriteOutReplacesALink(t *testing.T) {
+	dir := t.TempDir()
+	victim, link := filepath.Join(dir, "victim"), filepath.Join(dir, "link")
+	if err := os.WriteFile(victim, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(victim, link); err != nil {
+		t.Skip(err)
+	}
+	if err := writeOut(link, []byte("key"), false); err == nil {
+		t.Error("writeOut over a link without force succeeded")
+	}
+	if err := writeOut(link, []byte("key"), true); err != nil {
+		t.Fatal(err)
+	}
+	wantFile(t, victim, "mine")
+	wantFile(t, link, "key")
+}
+
+func wantFile(t *testing.T, path, want string) {
+	t.Helper()
+	if got, err := os.ReadFile(path); err != nil || string(got) != want {
+		t.Errorf("%s holds %q, %v; want %q", path, got, err, want)
+	}
+}
+
+func TestRenewAndSignFlags(t *testing.T) {
+	day := 24 * time.Hour
+	renew := parseOK(t, newRenewCmd, "renew", "dev-1", "--expires-in", "1d", "--new-key", "--key-type", "ec-p384", "--ca", "root", "--pfx-password-file", "p")
+	want := renewOptions{
+		commonOptions: textIn, Name: "dev-1", NewKey: true, ExpiresIn: &day,
+		issueOptions: issueOptions{CA: "root", KeyType: pki.KeyECP384, Validity: pki.Validity{Days: 30}},
+		PFX:          pfxOptions{Write: true, Profile: pki.PFXModern, PasswordFile: "p"},
+	}
+	if d := cmp.Diff(want, renew, cmp.AllowUnexported(renewOptions{})); d != "" {
+		t.Errorf("renew options (-want +got):\n%s", d)
+	}
+	plain := parseOK(t, newRenewCmd, "renew", "dev-1")
+	if plain.KeyType != "" || plain.PFX.Write || plain.ExpiresIn != nil {
+		t.Errorf("renew without flags = %+v; want the key and the PFX as they are", plain)
+	}
+
+	sign := parseOK(t, newSignCmd, "sign", "-", "--profile", "server", "--name", "web", "--not-after", "1d")
+	wantSign := signOptions{
+		commonOptions: textIn, File: "-", Profile: pki.ProfileServer, Names: []string{"web"},
+		issueOptions: issueOptions{Validity: pki.Validity{NotAfter: testNow.Add(day).Truncate(time.Second)}, ExpiryAsked: true},
+	}
+	if d := cmp.Diff(wantSign, sign, cmp.AllowUnexported(signOptions{})); d != "" {
+		t.Errorf("sign options (-want +got):\n%s", d)
+	}
+}
+
+func TestPrintResultQuiet(t *testing.T) {
+	for _, tt := range []struct {
+		opts commonOptions
+		want string
+	}{
+		{commonOptions{Format: cliapp.FormatText}, "text\n"},
+		{commonOptions{Format: cliapp.FormatText, Quiet: true}, ""},
+		{commonOptions{Format: cliapp.FormatJSON, Quiet: true}, "1\n"},
+	} {
+		var out bytes.Buffer
+		if err := printResult(&cliapp.Env{Out: &out}, tt.opts, 1, "text\n"); err != nil || out.String() != tt.want {
+			t.Errorf("%+v: printed %q, %v; want %q", tt.opts, out.String(), err, tt.want)
+		}
+	}
+}
