@@ -69,8 +69,12 @@ func checkKey(cert *x509.Certificate) (problem, expected string) {
 
 // checkSignature verifies that parent signed child. Unlike
 // x509.Certificate.CheckSignatureFrom it does not look at the parent's
-// extensions: those have rules of their own here.
+// extensions: those have rules of their own here. Like it, it takes no SHA-1.
 func checkSignature(child, parent *x509.Certificate) error {
+	switch child.SignatureAlgorithm {
+	case x509.SHA1WithRSA, x509.ECDSAWithSHA1:
+		return x509.InsecureAlgorithmError(child.SignatureAlgorithm)
+	}
 	return parent.CheckSignature(child.SignatureAlgorithm, child.RawTBSCertificate, child.Signature)
 }
 

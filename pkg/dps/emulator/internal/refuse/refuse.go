@@ -76,7 +76,7 @@ func (r *Refusal) About(cert *x509.Certificate, position int) *Refusal {
 }
 
 // LogAttrs returns the attributes of the log record. They hold no secret:
-// tokens, keys and verification codes never enter a Refusal.
+// tokens and keys never enter a Refusal.
 func (r *Refusal) LogAttrs() []slog.Attr {
 	attrs := []slog.Attr{
 		slog.String("rule", string(r.Rule)),

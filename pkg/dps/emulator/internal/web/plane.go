@@ -147,7 +147,8 @@ func (p *Plane) write(w http.ResponseWriter, r *http.Request, resp *Response) {
 	}
 	body, err := encode(resp.Body)
 	if err != nil {
-		p.Logger.ErrorContext(r.Context(), "encode answer", "plane", p.Name, "error", err.Error())
+		p.Logger.ErrorContext(r.Context(), "encode answer",
+			"plane", p.Name, "request_id", header.Get(HeaderRequestID), "error", err.Error())
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
