@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/urfave/cli/v2"
+
+	"github.com/dpskit/dpskit/cmd/internal/cliapp"
+)
+
+var ignoreLogger = cmpopts.IgnoreTypes((*slog.Logger)(nil))
+
+// parse runs a program that has one command only, and returns its exit code.
+func parse(t *testing.T, command func(*cliapp.Env) *cli.Command, args ...string) int {
+	t.Helper()
+	for _, name := range []string{envConnectionString, envCAFile, envIDScope, envDeviceHost, envSubscription, envDir} {
+		t.Setenv(name, "")
+	}
+	var out bytes.Buffer
+	p := cliapp.Program{Name: "enroll", Classify: classify, New: func(env *cliapp.Env) *cli.App {
+		return &cli.App{Commands: []*cli.Command{command(env)}}
+	}}
+	env := &cliapp.Env{In: strings.NewReader(""), Out: &out, Err: &out, Getenv: func(string) string { return "" }, Now: time.Now}
+	return p.Run(context.Background(), env, args)
+}
+
+func TestEmulatorFlags(t *testing.T) {
+	tests := []struct {
+		name string
+		args string
+		want emulatorOptions
+		code int
+	}{
+		{"defaults", "emulator", emulatorOptions{AdminAddr: "127.0.0.1:8442", Name: "dpskit-emulator", IDScope: "0ne00C0FFEE", RetryAfter: 3 * time.Second}, 0},
+		{"all", "emulator --data d --https-addr a:1 --https-addr b:2 --admin-addr c:3 --ready-file r --name n --id-scope s --hostname h --hostname i --linked-hub x --retry-after 1s --allow-remote --key-file k",
+			emulatorOptions{Data: "d", HTTPSAddrs: []string{"a:1", "b:2"}, AdminAddr: "c:3", ReadyFile: "r", Name: "n", IDScope: "s",
+				Hostnames: []string{"h", "i"}, Hubs: []string{"x"}, RetryAfter: time.Second, Remote: true, KeyFile: "k"}, 0},
+		{"memory", "emulator --memory", emulatorOptions{Memory: true, AdminAddr: "127.0.0.1:8442", Name: "dpskit-emulator", IDScope: "0ne00C0FFEE", RetryAfter: 3 * time.Second}, 0},
+		{"an argument", "emulator start", emulatorOptions{}, 2},
+		{"not a duration", "emulator --retry-after soon", emulatorOptions{}, 2},
+		{"bad log level", "emulator --log-level loud", emulatorOptions{}, 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var got emulatorOptions
+			code := parse(t, func(env *cliapp.Env) *cli.Command {
+				return newEmulatorCmd(env, func(_ context.Context, _ *cliapp.Env, o emulatorOptions) error {
+					got = o
+					return nil
+				})
+			}, strings.Fields(tt.args)...)
+			if code != tt.code {
+				t.Errorf("exit code = %d, want %d", code, tt.code)
+			}
+			if diff := cmp.Diff(tt.want, got, ignoreLogger, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("options (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestRegisterFlags(t *testing.T) {
+	password := cliapp.SecretSource{Env: envKeyPassword, Prompt: "pass phrase of the CA key"}
+	tests := []struct {
+		name string
+		args string
+		want registerOptions
+		code int
+	}{
+		{"flags after the id", "device register d1 --cert c --key k --id-scope s --host h --payload {}", registerOptions{
+			Connect: connectOptions{Timeout: defaultTimeout}, RegistrationID: "d1", Cert: "c", Key: "k", KeyPassword: password,
+			IDScope: "s", Host: "h", Payload: "{}", Output: cliapp.FormatTSV}, 0},
+		{"json, timeout, trust", "device register --output json --timeout 5s --ca-file f --api-version v d1", registerOptions{
+			Connect: connectOptions{Timeout: 5 * time.Second, CAFile: "f", APIVersion: "v"}, RegistrationID: "d1",
+			KeyPassword: password, Output: cliapp.FormatJSON}, 0},
+		{"no id", "device register --cert c", registerOptions{}, 2},
+		{"two ids", "device register a b", registerOptions{}, 2},
+		{"another transport", "device register a --transport amqp", registerOptions{}, 2},
+		{"another format", "device register a --output yaml", registerOptions{}, 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var got registerOptions
+			code := parse(t, func(env *cliapp.Env) *cli.Command {
+				return &cli.Command{Name: "device", Subcommands: []*cli.Command{
+					newRegisterCmd(env, func(_ context.Context, _ *cliapp.Env, o registerOptions) error {
+						got = o
+						return nil
+					}),
+				}}
+			}, strings.Fields(tt.args)...)
+			if code != tt.code {
+				t.Errorf("exit code = %d, want %d", code, tt.code)
+			}
+			if diff := cmp.Diff(tt.want, got, ignoreLogger); diff != "" {
+				t.Errorf("options (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestConnect(t *testing.T) {
+	const azure = "HostName=my-dps.azure-devices-provisioning.net;SharedAccessKeyName=p;SharedAccessKey=c2VjcmV0"
+	tests := []struct {
+		name     string
+		opts     connectOptions
+		host     string
+		emulator bool
+		arm      bool
+		code     int
+	}{
+		{"nothing", connectOptions{}, "", false, false, 2},
+		{"Azure", connectOptions{ConnectionString: azure}, "my-dps.azure-devices-provisioning.net", false, false, 0},
+		{"Azure with its resource", connectOptions{ConnectionString: azure, ResourceGroup: "g", Name: "n"}, "my-dps.azure-devices-provisioning.net", false, true, 0},
+		{"the resource alone", connectOptions{ResourceGroup: "g", Name: "n"}, "", false, true, 0},
+		{"an emulator on this machine", connectOptions{ConnectionString: "HostName=localhost:8443;SharedAccessKeyName=p;SharedAccessKey=c2VjcmV0"}, "localhost:8443", true, true, 0},
+		{"an emulator by its word", connectOptions{ConnectionString: "HostName=box:8443;SharedAccessKeyName=p;SharedAccessKey=c2VjcmV0;UseDevelopmentEmulator=true"}, "box:8443", true, true, 0},
+		{"a host", connectOptions{Host: "my-dps.azure-devices-provisioning.net"}, "my-dps.azure-devices-provisioning.net", false, false, 0},
+		{"a host goes before the environment", connectOptions{Host: "h.azure-devices-provisioning.net", ConnectionString: azure}, "h.azure-devices-provisioning.net", false, false, 0},
+		{"an IoT hub", connectOptions{ConnectionString: "HostName=h.azure-devices.net;SharedAccessKeyName=p;SharedAccessKey=c2VjcmV0"}, "", false, false, 2},
+		{"no such file", connectOptions{ConnectionStringFile: "nowhere"}, "", false, false, 3},
+		{"no such TLS root", connectOptions{ConnectionString: azure, CAFile: "nowhere"}, "", false, false, 3},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			ep, err := connect(&cliapp.Env{}, tt.opts)
+			if err != nil {
+				p := cliapp.Program{Name: "enroll", Classify: classify, New: func(*cliapp.Env) *cli.App {
+					return &cli.App{Action: func(*cli.Context) error { return err }}
+				}}
+				var out bytes.Buffer
+				if code := p.Run(context.Background(), &cliapp.Env{Out: &out, Err: &out}, nil); code != tt.code {
+					t.Errorf("exit code = %d, want %d: %v", code, tt.code, err)
+				}
+				return
+			}
+			if tt.code != 0 {
+				t.Fatalf("connect succeeded, want exit code %d", tt.code)
+			}
+			if ep.host != tt.host || ep.emulator != tt.emulator || ep.hasARM() != tt.arm {
+				t.Errorf("host %q, emulator %v, ARM %v; want %q, %v, %v", ep.host, ep.emulator, ep.hasARM(), tt.host, tt.emulator, tt.arm)
+			}
+		})
+	}
+}
