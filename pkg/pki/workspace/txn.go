@@ -52,12 +52,8 @@ func (c *change) put(name string, data []byte, mode fs.FileMode) error {
 	if dir == privateDir {
 		dirPerm = privateMode
 	}
-	made, err := c.f.mkdir(dir, dirPerm)
-	if err != nil {
+	if _, err := c.mkdir(dir, dirPerm); err != nil {
 		return err
-	}
-	if made {
-		c.madeDirs = append(c.madeDirs, dir)
 	}
 	info, err := c.f.lstat(name)
 	if err != nil {
@@ -96,24 +92,28 @@ func (c *change) retire(name string) error {
 
 // makeReplaced makes a folder that no other change uses.
 func (c *change) makeReplaced() (string, error) {
+	if _, err := c.mkdir(replacedDir, privateMode); err != nil {
+		return "", err
+	}
 	base := path.Join(replacedDir, c.now.UTC().Format("20060102T150405Z"))
 	for i := 1; ; i++ {
 		name := base
 		if i > 1 {
 			name += "-" + strconv.Itoa(i)
 		}
-		if err := c.f.mkdirAll(replacedDir, privateMode); err != nil {
-			return "", err
-		}
-		made, err := c.f.mkdir(name, privateMode)
-		if err != nil {
-			return "", err
-		}
-		if made {
-			c.madeDirs = append(c.madeDirs, name)
-			return name, nil
+		if made, err := c.mkdir(name, privateMode); err != nil || made {
+			return name, err
 		}
 	}
+}
+
+// mkdir makes a folder that is removed again when the change fails.
+func (c *change) mkdir(name string, mode fs.FileMode) (made bool, err error) {
+	made, err = c.f.mkdir(name, mode)
+	if made {
+		c.madeDirs = append(c.madeDirs, name)
+	}
+	return made, err
 }
 
 // commit makes the change. After the journal is written it cannot fail any more, only be left to the next Open.
@@ -167,9 +167,6 @@ func (c *change) abandon() {
 	}
 	for _, dir := range slices.Backward(c.madeDirs) {
 		_ = c.f.remove(dir) // fails when another file is in it, which is right
-	}
-	if c.replaced != "" {
-		_ = c.f.remove(replacedDir)
 	}
 }
 
