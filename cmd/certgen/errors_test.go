@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"testing"
+
+	"github.com/dpskit/dpskit/cmd/internal/cliapp"
+	"github.com/dpskit/dpskit/pkg/pki"
+	"github.com/dpskit/dpskit/pkg/pki/workspace"
+)
+
+func TestClassify(t *testing.T) {
+	tests := []struct {
+		err  error
+		code int
+		hint string // a part of the hint; "": there is none
+	}{
+		{workspace.ErrNotFound, cliapp.ExitNotFound, "certgen list"},
+		{workspace.ErrExists, cliapp.ExitConflict, "--force"},
+		{workspace.ErrNameConflict, cliapp.ExitConflict, "another name"},
+		{workspace.ErrLocked, cliapp.ExitUnavailable, "try again"},
+		{workspace.ErrBroken, cliapp.ExitFailed, "nothing was changed"},
+		{pki.ErrPassphraseRequired, cliapp.ExitUnauthorized, envCAPassword},
+		{pki.ErrWrongPassphrase, cliapp.ExitUnauthorized, "case-sensitive"},
+		{pki.ErrInvalidID, cliapp.ExitUsage, ""},
+		{pki.ErrKeyMismatch, cliapp.ExitFailed, "same pair"},
+		{pki.ErrNotCA, cliapp.ExitFailed, "--ca"},
+		{pki.ErrExpired, cliapp.ExitFailed, "certgen init"},
+		{pki.ErrNotYetValid, cliapp.ExitFailed, "clock"},
+		{fs.ErrPermission, cliapp.ExitFailed, "permissions"},
+		{errors.New("something else"), 0, ""},
+		{context.Canceled, 0, ""},
+		// A damaged folder is more than what was found in it.
+		{fmt.Errorf("load %q: %w: %w", "x", workspace.ErrBroken, pki.ErrKeyMismatch), cliapp.ExitFailed, "nothing was changed"},
+	}
+	for _, tt := range tests {
+		for _, err := range []error{tt.err, fmt.Errorf("make it: %w", tt.err)} {
+			code, hints := classify(err)
+			hint := strings.Join(hints, "; ")
+			if code != tt.code || (hint == "") != (tt.hint == "") || !strings.Contains(hint, tt.hint) {
+				t.Errorf("classify(%v) = %d, %q; want %d and a hint with %q", err, code, hint, tt.code, tt.hint)
+			}
+		}
+	}
+}
