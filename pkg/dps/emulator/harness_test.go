@@ -50,6 +50,13 @@ func newWorld(t testing.TB, opts ...func(*emulator.Options)) *world {
 	return &world{t: t, e: e, info: e.Info(), logs: logs}
 }
 
+// in returns w for use in a subtest.
+func (w *world) in(t testing.TB) *world {
+	sub := *w
+	sub.t = t
+	return &sub
+}
+
 // logBuffer collects log records.
 type logBuffer struct {
 	mu  sync.Mutex
@@ -156,10 +163,44 @@ func (w *world) do(c call) answer {
 		w.t.Fatal(err)
 	}
 	_ = json.Unmarshal(a.raw, &a.body)
-	if a.header.Get("x-ms-request-id") == "" {
+	w.checkLog(c, a)
+	return a
+}
+
+// checkLog wants a request id on every answer, and exactly one record for
+// every refusal, with its rule.
+func (w *world) checkLog(c call, a answer) {
+	w.t.Helper()
+	id := a.header.Get("x-ms-request-id")
+	if id == "" {
 		w.t.Errorf("%s %s: no x-ms-request-id", c.method, c.path)
 	}
-	return a
+	if a.status < 400 {
+		return
+	}
+	records := 0
+	for _, rec := range w.logs.refusals(w.t) {
+		if rec["request_id"] == id {
+			records++
+			if rec["rule"] == "" || rec["rule"] == nil || rec["plane"] == nil {
+				w.t.Errorf("log record without rule or plane: %v", rec)
+			}
+		}
+	}
+	if records != 1 {
+		w.t.Errorf("%s %s: %d refusal records for request %s, want 1", c.method, c.path, records, id)
+	}
+}
+
+// rule returns the rule of the latest refusal.
+func (w *world) rule() string {
+	w.t.Helper()
+	all := w.logs.refusals(w.t)
+	if len(all) == 0 {
+		return ""
+	}
+	rule, _ := all[len(all)-1]["rule"].(string)
+	return rule
 }
 
 func encodeBody(t testing.TB, body any) io.Reader {
