@@ -1,0 +1,60 @@
+package device_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+
+	"github.com/dpskit/dpskit/pkg/dps"
+	"github.com/dpskit/dpskit/pkg/dps/device"
+	"github.com/dpskit/dpskit/pkg/dps/emulator"
+	"github.com/dpskit/dpskit/pkg/dps/service"
+	"github.com/dpskit/dpskit/pkg/pki"
+)
+
+// Register a device with a certificate of its own. Against Azure, Host and
+// RootCAs are left out.
+func ExampleClient_Register() {
+	ctx := context.Background()
+	e, err := emulator.Start(ctx, &emulator.Options{RetryAfter: -1})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer e.Close()
+	bundle, err := pki.SelfSigned(pki.IssueRequest{CommonName: "dev-1"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	certificate, err := bundle.TLSCertificate()
+	if err != nil {
+		log.Fatal(err)
+	}
+	client, err := device.NewClient(e.Info().IDScope, "dev-1", device.X509(certificate),
+		&device.ClientOptions{Host: e.Info().HostName, RootCAs: e.CAPool()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = client.Register(ctx, nil)
+	fmt.Println("before enrollment:", errors.Is(err, dps.ErrUnauthorized))
+
+	cs, err := dps.ParseConnectionString(e.Info().ConnectionString)
+	if err != nil {
+		log.Fatal(err)
+	}
+	owner, err := service.NewClient(cs.HostName, service.SharedKey(cs.SharedAccessKeyName, cs.SharedAccessKey),
+		&service.ClientOptions{HTTPClient: e.HTTPClient()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = owner.PutEnrollment(ctx, service.IndividualEnrollment{
+		RegistrationID: "dev-1", Attestation: service.ClientCertificate(bundle.Certificate, nil)}, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	result, err := client.Register(ctx, nil)
+	fmt.Println(result.Status, result.DeviceID, result.AssignedHub, err)
+	// Output:
+	// before enrollment: true
+	// assigned dev-1 dpskit-emulator-hub.azure-devices.net <nil>
+}
