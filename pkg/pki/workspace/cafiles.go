@@ -31,9 +31,9 @@ func checkRoot(root *pki.Authority, now time.Time) error {
 	case root.Bundle().Profile != pki.ProfileRoot:
 		return fmt.Errorf("use ca %q as root: it is signed by %q, not by itself", cert.Subject, cert.Issuer)
 	case now.After(cert.NotAfter):
-		return fmt.Errorf("use ca %q as root: %w: at %s", cert.Subject, pki.ErrExpired, cert.NotAfter.UTC().Format(time.RFC3339))
+		return fmt.Errorf("use ca %q as root: %w (%s)", cert.Subject, pki.ErrExpired, cert.NotAfter.UTC().Format(time.RFC3339))
 	case now.Before(cert.NotBefore):
-		return fmt.Errorf("use ca %q as root: %w: before %s", cert.Subject, pki.ErrNotYetValid,
+		return fmt.Errorf("use ca %q as root: %w (%s)", cert.Subject, pki.ErrNotYetValid,
 			cert.NotBefore.UTC().Format(time.RFC3339))
 	}
 	return nil

@@ -2,6 +2,7 @@ package workspace
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/dpskit/dpskit/pkg/pki"
@@ -38,6 +39,9 @@ func (w *Workspace) IssueVerification(ctx context.Context, opts VerificationOpti
 		},
 	}
 	if len(opts.Names) > 0 {
+		if err := checkName(opts.Names[0]); err != nil { // an empty one would mean the code
+			return nil, Paths{}, fmt.Errorf("issue verification certificate: %w", err)
+		}
 		o.Name, o.Aliases = opts.Names[0], opts.Names[1:]
 	}
 	if o.CA == "" {
