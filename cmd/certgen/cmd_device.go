@@ -118,6 +118,7 @@ func runDevice(ctx context.Context, env *cliapp.Env, opts deviceOptions) error {
 	if err != nil {
 		return err
 	}
+	issued = withAliases(issued, opts.Names)
 	return reportIssued(env, opts.commonOptions, opts.issueOptions, ws, issued, func(first certificate) []string {
 		first.Name = opts.IDs[0] // whatever the folder calls it
 		return registerCommand(first)

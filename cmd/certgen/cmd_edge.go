@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net"
 
 	"github.com/urfave/cli/v2"
@@ -137,8 +136,9 @@ func runLeaf(ctx context.Context, env *cliapp.Env, opts leafOptions) error {
 	noteSlowKeys(env, opts.commonOptions, opts.KeyType, 1)
 	issued, err := ws.IssueAll(ctx, []workspace.IssueOptions{request})
 	if err != nil {
-		return fmt.Errorf("make %s %q: %w", opts.Profile, opts.Subject, err)
+		return err
 	}
+	issued = withAliases(issued, opts.Names)
 	return reportIssued(env, opts.commonOptions, opts.issueOptions, ws, issued, func(first certificate) []string {
 		return nextCommand(opts.Dir, "inspect", first.Name)
 	})

@@ -105,6 +105,7 @@ func runVerification(ctx context.Context, env *cliapp.Env, opts verificationOpti
 		name = opts.Names[0]
 	}
 	issued := []workspace.Issued{{Name: name, Bundle: bundle}}
+	issued = withAliases(issued, opts.Names)
 	return reportIssued(env, opts.commonOptions, opts.issueOptions, ws, issued, func(first certificate) []string {
 		return []string{"enroll", "ca", "verify", "CA-NAME", "--cert", first.Files.Certificate}
 	})
@@ -120,7 +121,7 @@ func (opts verificationOptions) loadCA(ctx context.Context, env *cliapp.Env) (*p
 
 // loadCA reads a CA certificate, with its issuers if the file has them, and its key.
 func loadCA(ctx context.Context, env *cliapp.Env, certFile, keyFile, passwordFile string) (*pki.Authority, error) {
-	data, err := readFile(env, certFile)
+	data, err := readFile(ctx, env, certFile)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +129,7 @@ func loadCA(ctx context.Context, env *cliapp.Env, certFile, keyFile, passwordFil
 	if err != nil {
 		return nil, fmt.Errorf("read CA certificate %q: %w", certFile, err)
 	}
-	if data, err = readFile(env, keyFile); err != nil {
+	if data, err = readFile(ctx, env, keyFile); err != nil {
 		return nil, err
 	}
 	key, err := parseCAKey(data, caPassphrase(ctx, env, passwordFile, keyFile))

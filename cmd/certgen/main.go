@@ -4,7 +4,7 @@
 // whose names are those of the scripts that tutorials use.
 //
 // Everything certgen makes is for tests: the private keys of the CAs lie
-// unencrypted beside the certificates.
+// beside the certificates, unencrypted unless a pass phrase is given.
 package main
 
 import (

@@ -48,3 +48,14 @@ func setNames(o *workspace.IssueOptions, names []string) {
 		o.Name, o.Aliases = names[0], names[1:]
 	}
 }
+
+// withAliases lists the further names of the one certificate that was made.
+func withAliases(issued []workspace.Issued, names []string) []workspace.Issued {
+	if len(names) < 2 {
+		return issued
+	}
+	for _, name := range names[1:] {
+		issued = append(issued, workspace.Issued{Name: name, Bundle: issued[0].Bundle})
+	}
+	return issued
+}
