@@ -265,7 +265,7 @@ func TestProofOfPossession(t *testing.T) {
 		t.Errorf("not verified: %s", a.raw)
 	}
 	checkMember(t, "verify", a, base64PEM(p.root.Certificate())) // the CA, not the proof
-	refuse(verify(etag, good), 400, 400053, "proof-no-code")      // a code is good once
+	refuse(verify(etag, good), 400, 400053, "proof-no-code")     // a code is good once
 
 	// A new upload starts over: not verified, and the open code is gone.
 	code, etag = newCode(etag)
