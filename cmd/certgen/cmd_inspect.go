@@ -112,7 +112,7 @@ func inspect(ctx context.Context, env *cliapp.Env, ws *workspace.Workspace, opts
 	if what == "-" && opts.PasswordFile == "-" {
 		return inspection{}, cliapp.Usagef("standard input cannot be both the file and its password")
 	}
-	data, err := readFile(env, what)
+	data, err := readFile(ctx, env, what)
 	if err != nil {
 		return inspection{}, err
 	}

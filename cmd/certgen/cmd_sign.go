@@ -78,7 +78,7 @@ func signProfileNames() string {
 }
 
 func runSign(ctx context.Context, env *cliapp.Env, opts signOptions) error {
-	data, err := readFile(env, opts.File)
+	data, err := readFile(ctx, env, opts.File)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func runSign(ctx context.Context, env *cliapp.Env, opts signOptions) error {
 	if err != nil {
 		return err
 	}
-	return reportIssued(env, opts.commonOptions, opts.issueOptions, ws, issued, func(first certificate) []string {
+	return reportIssued(env, opts.commonOptions, opts.issueOptions, ws, withAliases(issued, opts.Names), func(first certificate) []string {
 		return nextCommand(opts.Dir, "inspect", first.Name)
 	})
 }

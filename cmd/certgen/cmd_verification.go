@@ -121,7 +121,7 @@ func (opts verificationOptions) loadCA(ctx context.Context, env *cliapp.Env) (*p
 
 // loadCA reads a CA certificate, with its issuers if the file has them, and its key.
 func loadCA(ctx context.Context, env *cliapp.Env, certFile, keyFile, passwordFile string) (*pki.Authority, error) {
-	data, err := readFile(env, certFile)
+	data, err := readFile(ctx, env, certFile)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func loadCA(ctx context.Context, env *cliapp.Env, certFile, keyFile, passwordFil
 	if err != nil {
 		return nil, fmt.Errorf("read CA certificate %q: %w", certFile, err)
 	}
-	if data, err = readFile(env, keyFile); err != nil {
+	if data, err = readFile(ctx, env, keyFile); err != nil {
 		return nil, err
 	}
 	key, err := parseCAKey(data, caPassphrase(ctx, env, passwordFile, keyFile))

@@ -38,8 +38,27 @@ type foundKey struct {
 // cliapp.ErrNoSecret when there is none.
 type passwordSource func(ctx context.Context, variable string) ([]byte, error)
 
-// readFile reads a whole file, or standard input for "-", up to maxInput.
-func readFile(env *cliapp.Env, path string) ([]byte, error) {
+// readFile reads a whole file, or standard input for "-", up to maxInput. It
+// gives up when ctx ends: a terminal or a pipe may never say a word.
+func readFile(ctx context.Context, env *cliapp.Env, path string) ([]byte, error) {
+	type result struct {
+		data []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		data, err := readAll(env, path)
+		done <- result{data, err}
+	}()
+	select {
+	case r := <-done:
+		return r.data, r.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("read %q: %w", path, ctx.Err())
+	}
+}
+
+func readAll(env *cliapp.Env, path string) ([]byte, error) {
 	r := env.In
 	if path != "-" {
 		f, err := os.Open(path)

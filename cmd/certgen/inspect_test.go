@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -80,6 +81,30 @@ func TestParseContentsPasswords(t *testing.T) {
 	}
 	if _, err := parseContents(t.Context(), pfx, noPassword); err == nil {
 		t.Error("a PFX opens without a password")
+	}
+}
+
+// silentReader is a terminal at which nobody types.
+type silentReader struct {
+	reading, release chan struct{}
+}
+
+func (r *silentReader) Read([]byte) (int, error) {
+	close(r.reading)
+	<-r.release
+	return 0, io.EOF
+}
+
+func TestReadFileGivesUpWhenInterrupted(t *testing.T) {
+	in := &silentReader{reading: make(chan struct{}), release: make(chan struct{})}
+	t.Cleanup(func() { close(in.release) })
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-in.reading
+		cancel()
+	}()
+	if data, err := readFile(ctx, &cliapp.Env{In: in}, "-"); !errors.Is(err, context.Canceled) {
+		t.Errorf("readFile() = %q, %v; want context.Canceled", data, err)
 	}
 }
 
