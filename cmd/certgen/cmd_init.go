@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -152,6 +153,9 @@ func runInit(ctx context.Context, env *cliapp.Env, opts initOptions) error {
 	}
 	noteSlowKeys(env, opts.commonOptions, opts.Root.KeyType, 1+opts.Intermediates)
 	_, issuing, err := ws.Init(ctx, request)
+	if errors.Is(err, workspace.ErrExists) {
+		return cliapp.WithHint(err, "use another --%s, or --%s: what it replaces is kept in the folder 'replaced'", flagDir, flagForce)
+	}
 	if err != nil {
 		return err
 	}
