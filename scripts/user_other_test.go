@@ -1,0 +1,13 @@
+//go:build !unix
+
+package scripts
+
+import (
+	"os/exec"
+	"testing"
+)
+
+func anotherUser(t *testing.T, _ string) func(*exec.Cmd) {
+	t.Helper()
+	return nil
+}
