@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -9,6 +11,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// A child process built with the race detector sleeps for a second at its
+	// end, unless told not to.
+	os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
 	testscript.Main(m, map[string]func(){"enroll": main})
 }
 
@@ -29,6 +34,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true, Cmds: commands,
 		Setup: func(e *testscript.Env) error {
+			e.Setenv("GORACE", os.Getenv("GORACE"))
 			for _, name := range []string{envConnectionString, envCAFile, envIDScope, envDeviceHost, envSubscription, envDir, envKeyPassword} {
 				e.Setenv(name, "")
 			}

@@ -74,7 +74,7 @@ func Environ(ts *testscript.TestScript) []string {
 // scriptVariables are the variables that a script may set for a program that
 // is started by a command of this package.
 var scriptVariables = []string{
-	"WORK", "HOME", "TMPDIR", "PATH", "XDG_STATE_HOME",
+	"WORK", "GORACE", "HOME", "TMPDIR", "PATH", "XDG_STATE_HOME",
 	"CERTGEN_DIR", "CERTGEN_PFX_PASSWORD", "CERTGEN_CA_PASSWORD",
 	"DPS_CONNECTION_STRING", "DPS_CA_FILE", "DPS_ID_SCOPE", "DPS_DEVICE_HOST", "AZURE_SUBSCRIPTION_ID",
 }
