@@ -206,6 +206,9 @@ func runExport(ctx context.Context, env *cliapp.Env, opts exportOptions) error {
 	if err != nil {
 		return fmt.Errorf("export %q: %w", entry.Name, err)
 	}
+	if opts.Format == exportEnv && opts.IDScope == "" {
+		notef(env, opts.commonOptions, "ID-SCOPE stands for the ID scope of your DPS: give it by --%s", flagIDScope)
+	}
 	out := exportResult{Name: entry.Name, Format: opts.Format, Part: opts.Part, File: opts.Out}
 	text := string(data)
 	if opts.Out != "" {
