@@ -76,6 +76,7 @@ func TestVerbs(t *testing.T) {
 		t.Errorf("stdout %q\nstderr %q", r.stdout, r.stderr)
 	}
 	checkCAs(t, c.dir, pki.KeyECP256)
+	checkMode(t, filepath.Join(c.dir, "private"), 0o700)
 	for _, v := range verbs {
 		t.Run(v.verb, func(t *testing.T) {
 			r := c.must(t, v.verb, v.name)
@@ -121,7 +122,6 @@ func checkCAs(t *testing.T, dir string, keyType pki.KeyType) {
 		checkMode(t, in("private/"+stem+".key.pem"), 0o600)
 	}
 	checkPFX(t, in("certs/azure-iot-test-only.intermediate.cert.pfx"), []*x509.Certificate{intermediate, root})
-	checkMode(t, in("private"), 0o700)
 	openssl(t, dir, "verify", "-x509_strict", "-CAfile", rootFile, intermediateFile)
 	openssl(t, dir, "pkey", "-in", "private/azure-iot-test-only.intermediate.key.pem", "-passin", "pass:1234", "-noout")
 }
