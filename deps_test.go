@@ -27,8 +27,10 @@ var mayImport = []struct {
 	{"pkg/dps/arm", []string{"pkg/dps", "pkg/dps/internal"}},
 	{"pkg/dps/device", []string{"pkg/dps", "pkg/dps/internal"}},
 	{"pkg/dps/emulator", []string{"pkg/dps", "pkg/pki"}}, // and see TestEmulatorSharesNoWireTypes
+	{"pkg/dps/enrollment", []string{"pkg/dps/service", "pkg/dps", "pkg/dps/internal", "pkg/pki"}},
 	{"pkg/dps/dpstest", []string{"pkg/dps/emulator", "pkg/dps", "pkg/pki"}},
 	{"pkg/dps/internal/oneline", nil},
+	{"pkg/dps/internal/tree", nil},
 	{"pkg/dps/internal", []string{"pkg/dps/internal", "pkg/dps"}},
 	{"pkg/dps", []string{"pkg/dps/internal/oneline"}},
 	{"cmd/internal", []string{"cmd/internal"}},
