@@ -3,6 +3,7 @@ package cliapp
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -94,25 +95,33 @@ func descend(app *cli.App, args []string) (path []*cli.Command, rest []string, e
 	}
 	rest = args[i:]
 	if len(path) == 0 {
-		_, positional, err := split(app.Flags, rest)
-		if err != nil {
+		if err := flagsFirst(app, rest); err != nil {
 			return nil, nil, err
-		}
-		if len(positional) > 0 && find(app.Commands, positional[0]) != nil {
-			return nil, nil, Usagef("flag %s before the command %q: put the flags after the command", firstFlag(rest), positional[0])
 		}
 	}
 	return path, rest, nil
 }
 
-func firstFlag(args []string) string {
-	for _, a := range args {
-		if strings.HasPrefix(a, "-") {
-			name, _, _ := strings.Cut(a, "=")
-			return name
-		}
+// flagsFirst refuses a command name behind flags: those of the program itself
+// would be silently unused, and those of the command are not known yet.
+func flagsFirst(app *cli.App, args []string) error {
+	if len(args) == 0 || !strings.HasPrefix(args[0], "-") || args[0] == "--" {
+		return nil
 	}
-	return ""
+	name, _, hasValue := strings.Cut(args[0], "=")
+	known := slices.Contains(allFlagNames(app.Flags), strings.TrimLeft(name, "-"))
+	if !known && !hasValue && len(args) > 2 && find(app.Commands, args[2]) != nil {
+		return flagBefore(name, args[2])
+	}
+	_, positional, err := split(app.Flags, args)
+	if err == nil && len(positional) > 0 && find(app.Commands, positional[0]) != nil {
+		return flagBefore(name, positional[0])
+	}
+	return err
+}
+
+func flagBefore(flag, command string) error {
+	return Usagef("flag %s before the command %q: put the flags after the command", flag, command)
 }
 
 func find(commands []*cli.Command, name string) *cli.Command {
@@ -177,18 +186,19 @@ func explainFlagError(c *cli.Context, err error) error {
 		}
 		return fmt.Errorf("unknown flag --%s", name)
 	}
-	text = strings.Replace(text, " for flag -", " for flag --", 1)
+	text = strings.NewReplacer(" for flag -", " for flag --", " for -", " for --").Replace(text)
 	return errors.New(strings.TrimSuffix(text, ": parse error"))
 }
 
+// flagNames are the long names, which a misspelt one may be near to.
 func flagNames(flags []cli.Flag) []string {
+	return slices.DeleteFunc(allFlagNames(flags), func(n string) bool { return len(n) < 2 })
+}
+
+func allFlagNames(flags []cli.Flag) []string {
 	var names []string
 	for _, f := range flags {
-		for _, n := range f.Names() {
-			if len(n) > 1 {
-				names = append(names, n)
-			}
-		}
+		names = append(names, f.Names()...)
 	}
 	return names
 }

@@ -147,6 +147,8 @@ func TestUsageErrors(t *testing.T) {
 		{"not a number", []string{"group", "show", "g", "--days", "x"}, `prog: error: invalid value "x" for flag --days` + "\nprog: hint: see 'prog group show --help'\n"},
 		{"bad format", []string{"group", "show", "g", "-o", "xml"}, `prog: error: invalid --output "xml": want table, json, tsv` + "\nprog: hint: see 'prog group show --help'\n"},
 		{"flag of the program before a command", []string{"--out", "x", "group", "list"}, `prog: error: flag --out before the command "group": put the flags after the command` + "\nprog: hint: see 'prog --help'\n"},
+		{"flag of a command before it", []string{"--days", "3", "group", "show", "x"}, `prog: error: flag --days before the command "group": put the flags after the command` + "\nprog: hint: see 'prog --help'\n"},
+		{"not a boolean", []string{"group", "show", "g", "--force=x"}, `prog: error: invalid boolean value "x" for --force` + "\nprog: hint: see 'prog group show --help'\n"},
 		{"unknown shell", []string{"completion", "tcsh"}, `prog: error: unknown shell "tcsh": want bash, zsh, fish or pwsh` + "\nprog: hint: see 'prog completion --help'\n"},
 	}
 	for _, tt := range tests {
