@@ -38,6 +38,8 @@ type world struct {
 	e    *emulator.Emulator
 	info emulator.Info
 	logs *logBuffer
+	// anonymous has no client certificate and keeps its connections.
+	anonymous *http.Client
 }
 
 func newWorld(t testing.TB, opts ...func(*emulator.Options)) *world {
@@ -47,7 +49,9 @@ func newWorld(t testing.TB, opts ...func(*emulator.Options)) *world {
 		o.Logger = slog.New(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}}, opts...)
 	e := dpstest.Start(t, opts...)
-	return &world{t: t, e: e, info: e.Info(), logs: logs}
+	w := &world{t: t, e: e, info: e.Info(), logs: logs, anonymous: e.HTTPClient()}
+	t.Cleanup(w.anonymous.CloseIdleConnections)
+	return w
 }
 
 // in returns w for use in a subtest.
@@ -150,8 +154,7 @@ func (w *world) do(c call) answer {
 	}
 	client := c.client
 	if client == nil {
-		client = w.client(nil)
-		defer client.CloseIdleConnections()
+		client = w.anonymous
 	}
 	resp, err := client.Do(req)
 	if err != nil {
