@@ -42,6 +42,9 @@ type IssueOptions struct {
 	// CA is the name of the signing CA. Default: [Workspace.DefaultCA].
 	CA         string
 	SelfSigned bool
+	// Fault asks for a certificate that is BROKEN ON PURPOSE, for tests of services of one's own. The manifest marks
+	// it. See [pki.Fault].
+	Fault pki.Fault
 	// PFX asks for a PKCS#12 file as well. With an empty password one is made up and written beside the key, unless
 	// EmptyPFXPassword is set.
 	PFX              *pki.PFXOptions
@@ -139,6 +142,11 @@ func (o *IssueOptions) prepare(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("issue %s certificate: %w", o.Request.Profile, err)
 	}
+	if o.Fault != "" {
+		if _, err := pki.ParseFault(string(o.Fault)); err != nil {
+			return fmt.Errorf("issue %s certificate: %w", o.Request.Profile, err)
+		}
+	}
 	if o.Name == "" {
 		o.Name = cn
 	}
@@ -227,7 +235,7 @@ func (o *IssueOptions) makeKey(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("issue certificate: %w", context.Cause(ctx))
 	}
-	if o.Request.Key != nil || o.Request.PublicKey != nil {
+	if o.Request.Key != nil || o.Request.PublicKey != nil || o.Fault == pki.FaultWeakKey {
 		return nil
 	}
 	key, err := pki.GenerateKey(o.Request.KeyType)
@@ -267,7 +275,7 @@ func (d *draft) issueOne(dir string, o *IssueOptions, cas map[string]*pki.Author
 // sign makes the certificate and returns it with the name of its CA.
 func (d *draft) sign(dir string, o *IssueOptions, cas map[string]*pki.Authority) (*pki.Bundle, string, error) {
 	if o.SelfSigned {
-		b, err := pki.SelfSigned(o.Request)
+		b, err := o.selfSign()
 		return b, "", err
 	}
 	if err := d.state.checkCA(dir, o); err != nil {
@@ -285,12 +293,26 @@ func (d *draft) sign(dir string, o *IssueOptions, cas map[string]*pki.Authority)
 		}
 		cas[name] = a
 	}
-	b, err := a.Issue(o.Request)
+	b, err := o.signWith(a)
 	if err != nil {
 		return nil, "", err
 	}
 	e, err := d.state.lookup(dir, name)
 	return b, e.Name, err
+}
+
+func (o *IssueOptions) selfSign() (*pki.Bundle, error) {
+	if o.Fault != "" {
+		return pki.SelfSignedBroken(o.Request, o.Fault)
+	}
+	return pki.SelfSigned(o.Request)
+}
+
+func (o *IssueOptions) signWith(a *pki.Authority) (*pki.Bundle, error) {
+	if o.Fault != "" {
+		return a.IssueBroken(o.Request, o.Fault)
+	}
+	return a.Issue(o.Request)
 }
 
 // putBundle stages the files of a certificate under one of its names and lists it.
@@ -318,7 +340,9 @@ func (d *draft) putBundle(name string, o *IssueOptions, ca string, b *pki.Bundle
 			return err
 		}
 	}
-	d.entries[name] = newEntry(name, ca, b.Profile, b.Certificate, files)
+	e := newEntry(name, ca, b.Profile, b.Certificate, files)
+	e.Broken = o.Fault
+	d.entries[name] = e
 	return nil
 }
 

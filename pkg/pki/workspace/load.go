@@ -53,7 +53,7 @@ func (s *state) authority(f *folder, dir, name string, passphrase func() ([]byte
 }
 
 // Bundle returns a certificate of the workspace with its key and issuers. The key is nil when the workspace has
-// none. An encrypted key gives [pki.ErrPassphraseRequired]; see [Workspace.BundleWithPassphrase]. Files that are
+// none, or one that is weak on purpose. An encrypted key gives [pki.ErrPassphraseRequired]; see [Workspace.BundleWithPassphrase]. Files that are
 // missing or do not fit together give [ErrBroken].
 func (w *Workspace) Bundle(name string) (*pki.Bundle, error) {
 	return w.BundleWithPassphrase(name, nil)
@@ -79,6 +79,9 @@ func (s *state) bundle(f *folder, e Entry, passphrase func() ([]byte, error)) (*
 		return nil, err
 	}
 	key, err := s.key(f, e, passphrase)
+	if e.Broken == pki.FaultWeakKey && errors.Is(err, pki.ErrUnsupportedKey) {
+		key, err = nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +105,8 @@ func (w *Workspace) Chain(name string) ([]*x509.Certificate, error) {
 	return chain, err
 }
 
-// chain reads a certificate and its issuers: from its full chain file when it has one, else along the CAs.
+// chain reads a certificate and its issuers: from its full chain file when it has one, else along the CAs. What is
+// broken on purpose is returned as it is.
 func (s *state) chain(f *folder, e Entry) ([]*x509.Certificate, error) {
 	cert, err := s.certificate(f, e)
 	if err != nil {
@@ -129,7 +133,7 @@ func (s *state) chain(f *folder, e Entry) ([]*x509.Certificate, error) {
 		}
 	}
 	for i, ca := range chain[1:] {
-		if !issued(ca, chain[i]) {
+		if e.Broken == "" && !issued(ca, chain[i]) {
 			return nil, broken(e, fmt.Errorf("certificate %q was not issued by %q", chain[i].Subject, ca.Subject))
 		}
 	}

@@ -62,6 +62,7 @@ type Entry struct {
 	SHA256Thumbprint string      `json:"sha256Thumbprint"`
 	KeyType          pki.KeyType `json:"keyType,omitempty"` // empty when it is none that package pki makes
 	Files            Files       `json:"files"`
+	Broken           pki.Fault   `json:"broken,omitempty"` // what is wrong with it on purpose; empty when nothing is
 }
 
 type manifest struct {

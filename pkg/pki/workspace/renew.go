@@ -71,6 +71,9 @@ func (d *draft) renewal(e Entry, opts RenewOptions) (IssueOptions, error) {
 	case pki.ProfileRoot, pki.ProfileIntermediate, pki.ProfileVerification:
 		return o, fmt.Errorf("a %s certificate cannot be renewed; make a new one", e.Profile)
 	}
+	if e.Broken != "" {
+		return o, fmt.Errorf("it is broken on purpose (%s); make a sound one in its place", e.Broken)
+	}
 	if o.SelfSigned && e.Issuer != e.Subject {
 		return o, fmt.Errorf("its issuer %q is not in the workspace", e.Issuer)
 	}
