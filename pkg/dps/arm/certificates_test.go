@@ -243,3 +243,48 @@ func TestLostAcknowledgements(t *testing.T) {
 		}
 	})
 }
+
+// TestAmbiguousVerify: after a lost answer a stale etag is looked into. Only a
+// certificate that is verified makes it a success.
+func TestAmbiguousVerify(t *testing.T) {
+	root := newRoot(t)
+	stale := answer{412, `{"code":412001,"message":"Invalid ETag supplied."}`}
+	for stored, want := range map[string]error{
+		`{"etag":"e3","properties":{"isVerified":true}}`:  nil,
+		`{"etag":"e3","properties":{"isVerified":false}}`: dps.ErrPrecondition,
+		``: dps.ErrPrecondition,
+	} {
+		s, c := scriptedClient(t, nil, answer{502, ""}, stale, answer{200, stored})
+		_, err := c.VerifyCertificate(t.Context(), "root", proof(t, root, "code"), "e2")
+		if !errors.Is(err, want) || len(s.requests) != 3 {
+			t.Errorf("%s: %d requests, %v", stored, len(s.requests), err)
+		}
+	}
+	// Without a lost answer a stale etag is just that.
+	s, c := scriptedClient(t, nil, stale, answer{200, `{"etag":"e3","properties":{"isVerified":true}}`})
+	_, err := c.VerifyCertificate(t.Context(), "root", proof(t, root, "code"), "e2")
+	if wantError(t, err, dps.ErrPrecondition, 412001); len(s.requests) != 1 {
+		t.Errorf("%d requests", len(s.requests))
+	}
+}
+
+func TestAmbiguousDelete(t *testing.T) {
+	gone, there := answer{404, `{"code":404000}`}, answer{200, `{"etag":"e3","properties":{}}`}
+	stale := answer{412, `{"code":412001}`}
+	for name, tt := range map[string]struct {
+		answers []answer
+		want    error
+	}{
+		"it is gone":              {[]answer{{503, ""}, gone, gone}, nil},
+		"its etag is gone":        {[]answer{{503, ""}, stale, gone}, nil},
+		"it is there again":       {[]answer{{503, ""}, stale, there}, dps.ErrPrecondition},
+		"it was never there":      {[]answer{gone, gone}, dps.ErrNotFound},
+		"nobody knows":            {[]answer{{503, ""}, gone, {401, ""}}, dps.ErrNotFound},
+		"throttled, then missing": {[]answer{{429, ""}, gone, gone}, dps.ErrNotFound},
+	} {
+		_, c := scriptedClient(t, nil, tt.answers...)
+		if err := c.DeleteCertificate(t.Context(), "root", "e1"); !errors.Is(err, tt.want) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package arm_test
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -10,8 +11,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/dpskit/dpskit/pkg/dps"
 	"github.com/dpskit/dpskit/pkg/dps/arm"
 	"github.com/dpskit/dpskit/pkg/pki"
@@ -266,5 +271,58 @@ func TestTokenIsNeverShown(t *testing.T) {
 	shown += fmt.Sprintf("%v %+v %s", err, *c, logged.String())
 	if strings.Contains(shown, canary) || reached || logged.Len() == 0 {
 		t.Errorf("reached %v, shown %s", reached, shown)
+	}
+}
+
+func TestStaticToken(t *testing.T) {
+	const canary = "canary-canary-canary-token"
+	cred := arm.StaticToken(canary)
+	token, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{})
+	if err != nil || token.Token != canary || time.Until(token.ExpiresOn) < 10*time.Minute {
+		t.Errorf("got %+v, %v", token, err)
+	}
+	holder := struct{ cred azcore.TokenCredential }{cred}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+		shown := fmt.Sprintf(verb+verb, cred, holder)
+		if strings.Contains(shown, canary) || strings.Contains(shown, hex.EncodeToString([]byte(canary))) {
+			t.Errorf("%s shows %s", verb, shown)
+		}
+	}
+}
+
+// TestManyAtOnce shares one client between goroutines, as a program may.
+func TestManyAtOnce(t *testing.T) {
+	_, c := start(t)
+	var group sync.WaitGroup
+	for i := range 8 {
+		root := newRoot(t)
+		group.Go(func() {
+			name := fmt.Sprint("ca-", i)
+			if got, err := c.Prove(t.Context(), name, root.Certificate(), signer(root), nil); err != nil || !got.Certificate.Verified {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+	group.Wait()
+	list := must[[]arm.Certificate](t)(c.ListCertificates(t.Context()))
+	if len(list) != 8 {
+		t.Errorf("%d certificates", len(list))
+	}
+	for _, cert := range list {
+		if !cert.Verified {
+			t.Errorf("%s is not verified", cert.Name)
+		}
+	}
+}
+
+// TestExpiredCA: the service takes an expired CA, so the client does too; what
+// becomes of its proof is the service's decision.
+func TestExpiredCA(t *testing.T) {
+	_, c := start(t)
+	old := must[*pki.Authority](t)(pki.NewRoot(&pki.CAOptions{Validity: pki.Validity{
+		NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(-24 * time.Hour)}}))
+	up := must[arm.Certificate](t)(c.UploadCertificate(t.Context(), "old", old.Certificate(), nil))
+	if !up.Expiry.Before(time.Now()) || up.Verified {
+		t.Errorf("got %+v", up)
 	}
 }
