@@ -117,22 +117,25 @@ func makeCAs(ctx context.Context, opts InitOptions) ([]*pki.Authority, error) {
 
 // retireTree removes an entry and everything issued below it, and plans to move their files away.
 func (d *draft) retireTree(name string) error {
-	e, ok := d.entries[name]
-	if !ok {
-		return nil
-	}
-	delete(d.entries, name)
-	for _, file := range e.Files.all() {
-		if err := d.retire(file); err != nil {
-			return err
+	below := map[string][]string{}
+	for child, e := range d.entries {
+		if e.CA != "" {
+			below[e.CA] = append(below[e.CA], child)
 		}
 	}
-	for child, c := range d.entries {
-		if c.CA == name {
-			if err := d.retireTree(child); err != nil {
+	for todo := []string{name}; len(todo) > 0; {
+		name, todo = todo[len(todo)-1], todo[:len(todo)-1]
+		e, ok := d.entries[name]
+		if !ok {
+			continue
+		}
+		delete(d.entries, name)
+		for _, file := range e.Files.all() {
+			if err := d.retire(file); err != nil {
 				return err
 			}
 		}
+		todo = append(todo, below[name]...)
 	}
 	return nil
 }

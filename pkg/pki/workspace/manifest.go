@@ -92,6 +92,9 @@ func encodeManifest(entries map[string]Entry) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode manifest: %v", err)
 	}
+	if len(data) >= maxManifest {
+		return nil, fmt.Errorf("encode manifest: %d entries are too many for one workspace", len(entries))
+	}
 	return append(data, '\n'), nil
 }
 

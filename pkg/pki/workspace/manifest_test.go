@@ -271,3 +271,60 @@ func FuzzJournal(f *testing.F) {
 		}
 	})
 }
+
+// A journal that no version of the program wrote stops everything; Rebuild goes by the files alone.
+func TestBrokenJournal(t *testing.T) {
+	for name, content := range map[string]string{
+		"not JSON": "x", "newer": `{"version":2}`, "foreign move": `{"version":1,"moves":[{"from":"certs/a","to":"/tmp/a"}]}`,
+		"way out": `{"version":1,"renames":[{"from":"../.certgen-1.tmp","to":"../a"}]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := ready(t)
+			if err := os.WriteFile(filepath.Join(w.Dir(), ".certgen.journal"), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			before := snapshot(t, w.Dir())
+			for name, err := range map[string]error{
+				"Open": second(workspace.Open(w.Dir())), "Bundle": second(w.Bundle("dev-1")),
+				"Init": third(w.Init(t.Context(), workspace.InitOptions{Force: true})),
+			} {
+				if !errors.Is(err, workspace.ErrBroken) || !strings.Contains(err.Error(), ".certgen.journal") {
+					t.Errorf("%s: got %v, want ErrBroken with the file", name, err)
+				}
+			}
+			if diff := cmp.Diff(before, snapshot(t, w.Dir())); diff != "" {
+				t.Errorf("files are changed:\n%s", diff)
+			}
+			rebuilt, err := workspace.Rebuild(t.Context(), w.Dir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			consistent(t, rebuilt)
+			device(t, rebuilt, "afterwards")
+		})
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func third[T, U any](_ T, _ U, err error) error { return err }
+
+func TestRebuildRefuses(t *testing.T) {
+	if _, err := workspace.Rebuild(t.Context(), ""); err == nil {
+		t.Error("no folder: no error")
+	}
+	if _, err := workspace.Rebuild(t.Context(), filepath.Join(t.TempDir(), "none")); err == nil {
+		t.Error("a folder that does not exist: no error")
+	}
+	w := ready(t)
+	if err := os.WriteFile(w.Paths("root").Cert, []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	before := snapshot(t, w.Dir())
+	if _, err := workspace.Rebuild(t.Context(), w.Dir()); !errors.Is(err, workspace.ErrBroken) {
+		t.Errorf("a root that cannot be read: got %v, want ErrBroken", err)
+	}
+	if diff := cmp.Diff(before, snapshot(t, w.Dir())); diff != "" {
+		t.Errorf("files are changed:\n%s", diff)
+	}
+}

@@ -13,7 +13,8 @@ import (
 	"go.step.sm/crypto/randutil"
 )
 
-const maxJournal = 64 << 20
+// maxJournal bounds a change to about a million files.
+const maxJournal = 256 << 20
 
 // journal says how to finish a change. Once it is there, the change has happened.
 type journal struct {
@@ -32,6 +33,7 @@ type change struct {
 	f        *folder
 	id       string
 	journal  journal
+	moved    map[string]bool // what journal.Moves takes away
 	madeDirs []string
 	replaced string // folder for what is replaced, once there is anything
 	now      time.Time
@@ -42,7 +44,7 @@ func newChange(f *folder, now time.Time) (*change, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make temporary name: %v", err)
 	}
-	return &change{f: f, id: id, now: now, journal: journal{Version: 1}}, nil
+	return &change{f: f, id: id, now: now, journal: journal{Version: 1}, moved: map[string]bool{}}, nil
 }
 
 // put stages a file. The folder of the file is made if needed.
@@ -71,9 +73,7 @@ func (c *change) put(name string, data []byte, mode fs.FileMode) error {
 }
 
 // moves reports whether the change takes name away.
-func (c *change) moves(name string) bool {
-	return slices.ContainsFunc(c.journal.Moves, func(m fileRename) bool { return m.From == name })
-}
+func (c *change) moves(name string) bool { return c.moved[name] }
 
 // retire plans to move a file to the replaced folder; one that is not there is passed over.
 func (c *change) retire(name string) error {
@@ -86,6 +86,7 @@ func (c *change) retire(name string) error {
 			return err
 		}
 	}
+	c.moved[name] = true
 	c.journal.Moves = append(c.journal.Moves, fileRename{From: name, To: path.Join(c.replaced, name)})
 	return nil
 }
@@ -126,6 +127,9 @@ func (c *change) commit() error {
 	data, err := json.Marshal(c.journal)
 	if err != nil {
 		return fmt.Errorf("encode journal: %v", err)
+	}
+	if len(data) > maxJournal {
+		return fmt.Errorf("change workspace %q: it is too large to be done at once", c.f.dir)
 	}
 	temp := tempPrefix + c.id + "-journal" + tempSuffix
 	if err := c.f.create(temp, data, keyMode); err != nil {
