@@ -1,0 +1,644 @@
+#Requires -Version 5.1
+<#
+    ca-certs.ps1 takes the place of the two published scripts of this name, the one of
+    Azure/azure-iot-sdk-c and the one of Azure/iotedge (tools/CACertificates in both):
+    the same functions, parameters and file names. The work is done by the program
+    certgen.
+
+    Needed: certgen beside this script or in PATH, or a checkout of dpskit and Go.
+    Not needed: openssl, an administrator, the certificate store of Windows, Windows.
+
+        . .\ca-certs.ps1
+        Test-CACertsPrerequisites
+        New-CACertsCertChain rsa
+        New-CACertsDevice my-device
+
+    All files go to the current folder. Where the two scripts differ, both sets of
+    files are made, each as its script does. For a device "my-device":
+
+        azure-iot-sdk-c   my-device.pfx, my-device-all.pem, -private.pem, -public.pem;
+                          signed by the root unless a signer is given
+        iotedge           certs/iot-device-my-device.*, private/iot-device-my-device.key.pem;
+                          signed by the intermediate unless a signer is given
+
+    A signer may be given as azure-iot-sdk-c wants it ("CN=Azure IoT CA TestOnly
+    Intermediate 1 CA"), as iotedge wants it ("azure-iot-test-only.intermediate"), or
+    by its name in the folder ("root", "intermediate", "intermediate2").
+
+    Settings, all from the environment:
+
+        DEFAULT_VALIDITY_DAYS     days until certificates expire (30)
+        ROOT_CA_PASSWORD          pass phrase of the root's key (1234)
+        INTERMEDIATE_CA_PASSWORD  pass phrase of the intermediates' keys (1234)
+        CERTGEN_PFX_PASSWORD      password of the PFX files (1234)
+        CERTGEN_PFX_PROFILE       modern, or legacy for Windows before 2019 (modern)
+        CERTGEN_COPY              both, azure-iot-sdk-c or iotedge: whose files to make (both)
+        CERTIFICATE_OUTPUT_DIR    another folder than the current one
+        FORCE_NO_PROD_WARNING     any value leaves out the warnings
+        CERTGEN                   the program certgen, when it is somewhere else
+
+    Nothing that it makes is for production.
+#>
+
+function Get-CACertsSetting([string]$name, [string]$default)
+{
+    $value = [Environment]::GetEnvironmentVariable($name)
+    if ([string]::IsNullOrEmpty($value))
+    {
+        return $default
+    }
+    return $value
+}
+
+function Write-CACertsWarning([string]$message)
+{
+    if (-not (Test-Path 'Env:FORCE_NO_PROD_WARNING'))
+    {
+        Write-Warning $message
+    }
+}
+
+# The folder of the certificates, as an absolute path.
+function Get-CACertsFolder()
+{
+    $here = (Get-Location -PSProvider FileSystem).ProviderPath
+    $folder = [IO.Path]::Combine($here, (Get-CACertsSetting 'CERTIFICATE_OUTPUT_DIR' $here))
+    if ($folder.Length -gt 3)
+    {
+        # A backslash before a closing quotation mark would spoil the arguments of certgen.
+        $folder = $folder.TrimEnd([char[]]@('\', '/'))
+    }
+    [IO.Directory]::CreateDirectory($folder) | Out-Null
+    return $folder
+}
+
+function Get-CACertsPath([string]$name)
+{
+    return [IO.Path]::Combine((Get-CACertsFolder), $name)
+}
+
+# Whose files to make.
+function Test-CACertsCopy([string]$name)
+{
+    $copy = Get-CACertsSetting 'CERTGEN_COPY' 'both'
+    if (@('both', 'azure-iot-sdk-c', 'iotedge') -notcontains $copy)
+    {
+        throw ('Unknown CERTGEN_COPY "{0}": choose both, azure-iot-sdk-c or iotedge.' -f $copy)
+    }
+    return (($copy -eq 'both') -or ($copy -eq $name))
+}
+
+# The command that runs certgen: the program and its first arguments.
+function Find-CACertsProgram()
+{
+    $given = Get-CACertsSetting 'CERTGEN' ''
+    if ($given -ne '')
+    {
+        if ($null -eq (Get-Command $given -CommandType Application -ErrorAction SilentlyContinue))
+        {
+            throw ('No program "{0}", which CERTGEN names.' -f $given)
+        }
+        return , @($given)
+    }
+    $checkout = ''
+    if (-not [string]::IsNullOrEmpty($PSScriptRoot))
+    {
+        foreach ($name in @('certgen.exe', 'certgen'))
+        {
+            $path = [IO.Path]::Combine($PSScriptRoot, $name)
+            if ([IO.File]::Exists($path))
+            {
+                return , @($path)
+            }
+        }
+        $checkout = [IO.Path]::GetDirectoryName($PSScriptRoot)
+    }
+    if ($null -ne (Get-Command 'certgen' -CommandType Application -ErrorAction SilentlyContinue))
+    {
+        return , @('certgen')
+    }
+    if (-not [string]::IsNullOrEmpty($checkout))
+    {
+        $module = [IO.Path]::Combine($checkout, 'go.mod')
+        if ([IO.File]::Exists($module) -and
+            ([IO.File]::ReadAllLines($module) -contains 'module github.com/dpskit/dpskit') -and
+            ($null -ne (Get-Command 'go' -CommandType Application -ErrorAction SilentlyContinue)))
+        {
+            return , @('go', '-C', $checkout, 'run', './cmd/certgen')
+        }
+    }
+    throw ('The program certgen is neither beside this script nor in PATH. Install it with ' +
+        '"go install github.com/dpskit/dpskit/cmd/certgen@latest", or unpack a release and put certgen beside ' +
+        'this script, or say where it is: $env:CERTGEN = "C:\some\where\certgen.exe".')
+}
+
+# Sets an environment variable of this process; $null removes it.
+function Set-CACertsVariable([string]$name, [object]$value)
+{
+    if ($null -eq $value)
+    {
+        Remove-Item -LiteralPath ('Env:' + $name) -ErrorAction SilentlyContinue
+    }
+    else
+    {
+        Set-Item -LiteralPath ('Env:' + $name) -Value $value
+    }
+}
+
+# Runs certgen on the folder of the certificates and returns its JSON document as an object. Secrets go to
+# certgen in its environment: arguments can be read by every user.
+function Invoke-CACertsProgram([string]$command, [string[]]$flags, [string]$subject = '', [hashtable]$secrets = @{})
+{
+    # An error text of certgen must reach the user as it is, not as an error record of PowerShell, and its exit
+    # code is checked here. Both variables are local to this function.
+    $ErrorActionPreference = 'Continue'
+    $PSNativeCommandUseErrorActionPreference = $false
+
+    $found = Find-CACertsProgram
+    $program = $found[0]
+    $arguments = @($found | Select-Object -Skip 1) + @($command, '--dir', (Get-CACertsFolder), '--output', 'json') + $flags
+    if ($subject -ne '')
+    {
+        $arguments += @('--', $subject)
+    }
+    foreach ($argument in $arguments)
+    {
+        if ([string]::IsNullOrEmpty($argument) -or $argument.Contains('"'))
+        {
+            throw ('The name "{0}" is empty or has a quotation mark in it.' -f $argument)
+        }
+    }
+
+    $environment = @{ 'CERTGEN_CA_PASSWORD' = $null; 'CERTGEN_KEY_PASSWORD' = $null }
+    $environment['CERTGEN_PFX_PASSWORD'] = Get-CACertsSetting 'CERTGEN_PFX_PASSWORD' '1234'
+    foreach ($name in @($secrets.Keys))
+    {
+        $environment[$name] = $secrets[$name]
+    }
+    $before = @{}
+    foreach ($name in @($environment.Keys))
+    {
+        $before[$name] = [Environment]::GetEnvironmentVariable($name)
+    }
+    try
+    {
+        foreach ($name in @($environment.Keys))
+        {
+            Set-CACertsVariable $name $environment[$name]
+        }
+        $output = & $program $arguments
+        $code = $LASTEXITCODE
+    }
+    finally
+    {
+        foreach ($name in @($before.Keys))
+        {
+            Set-CACertsVariable $name $before[$name]
+        }
+    }
+    if ($code -ne 0)
+    {
+        throw ('certgen ended with exit code {0}; its message is above.' -f $code)
+    }
+    return (($output -join "`n") | ConvertFrom-Json)
+}
+
+# The certificates that a document of certgen tells of, the one that was asked for first.
+function Get-CACertsFirst([object]$document)
+{
+    $list = @($document.certificates)
+    return $list[0]
+}
+
+# The name in the folder of a signer that is given as one of the two scripts wants it.
+function Resolve-CACertsSigner([string]$signer)
+{
+    if (($signer -eq 'azure-iot-test-only.root.ca') -or ($signer -eq 'CN=Azure IoT CA TestOnly Root CA'))
+    {
+        return 'root'
+    }
+    if (($signer -match '^azure-iot-test-only\.intermediate(\d*)$') -or
+        ($signer -match '^CN=Azure IoT CA TestOnly Intermediate (\d+) CA$'))
+    {
+        if (($Matches[1] -eq '') -or ($Matches[1] -eq '1'))
+        {
+            return 'intermediate'
+        }
+        return ('intermediate' + $Matches[1])
+    }
+    return $signer
+}
+
+function Get-CACertsSignerSecrets([string]$signer)
+{
+    if ($signer -eq 'root')
+    {
+        return @{ 'CERTGEN_CA_PASSWORD' = (Get-CACertsSetting 'ROOT_CA_PASSWORD' '1234') }
+    }
+    return @{ 'CERTGEN_CA_PASSWORD' = (Get-CACertsSetting 'INTERMEDIATE_CA_PASSWORD' '1234') }
+}
+
+# The choice between RSA and ECC is kept in a file, so that later calls need not repeat it.
+function Get-CACertsCertUseRsa()
+{
+    $file = Get-CACertsPath 'algorithmUsed.txt'
+    if (-not [IO.File]::Exists($file))
+    {
+        return $false
+    }
+    return ([IO.File]::ReadAllText($file).Trim() -eq 'rsa')
+}
+
+function Get-CACertsKeyFlags([bool]$useRsa)
+{
+    $type = 'ec-p256'
+    if ($useRsa)
+    {
+        $type = 'rsa-4096'
+    }
+    return @('--key-type', $type, '--days', (Get-CACertsSetting 'DEFAULT_VALIDITY_DAYS' '30'))
+}
+
+function Get-CACertsPfxFlags()
+{
+    return @('--pfx', '--pfx-profile', (Get-CACertsSetting 'CERTGEN_PFX_PROFILE' 'modern'))
+}
+
+# Makes a certificate with a key and signs it. Returns what certgen tells of the first of its names.
+function New-CACertsSigned([string]$command, [string]$subject, [string[]]$names, [string]$signer)
+{
+    $ca = Resolve-CACertsSigner $signer
+    $days = Get-CACertsSetting 'DEFAULT_VALIDITY_DAYS' '30'
+    Write-CACertsWarning ('Generating certificate CN={0} which is for prototyping, NOT PRODUCTION. It will expire in {1} days.' -f $subject, $days)
+    $flags = @('--ca', $ca, '--force') + (Get-CACertsPfxFlags) + (Get-CACertsKeyFlags (Get-CACertsCertUseRsa))
+    foreach ($name in $names)
+    {
+        $flags += @('--name', $name)
+    }
+    $made = Get-CACertsFirst (Invoke-CACertsProgram $command $flags $subject (Get-CACertsSignerSecrets $ca))
+    Write-Host ('Certificate with subject CN={0} has been output to {1} and with full chain to {2}' -f $subject, $made.files.certificate, $made.files.fullChain)
+    return $made
+}
+
+# Writes the first certificate of a PEM file as DER.
+function Write-CACertsDer([string]$pemFile, [string]$derFile)
+{
+    [IO.File]::WriteAllBytes($derFile, (Get-CACertsBytes $pemFile))
+}
+
+# The first certificate of a PEM file in DER.
+function Get-CACertsBytes([string]$pemFile)
+{
+    $pattern = '(?s)-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----'
+    $found = [regex]::Match([IO.File]::ReadAllText($pemFile), $pattern)
+    if (-not $found.Success)
+    {
+        throw ('There is no certificate in {0}.' -f $pemFile)
+    }
+    return , [Convert]::FromBase64String($found.Groups[1].Value)
+}
+
+# All certificates of a PEM file that holds a key, too, with the given line ends.
+function Get-CACertsChain([string]$pemFile, [string]$newLine)
+{
+    $text = ''
+    foreach ($found in [regex]::Matches([IO.File]::ReadAllText($pemFile), '(?s)-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----'))
+    {
+        $text += ($found.Value -replace '\r?\n', $newLine) + $newLine
+    }
+    return $text
+}
+
+# Writes the files of azure-iot-sdk-c beside the ones in certs and private. A file with a key begins as a copy of
+# the file of the key, so that it is for its owner alone from the first moment.
+function Write-CACertsDeviceFiles([string]$deviceName, [object]$files)
+{
+    $allFile = Get-CACertsPath ($deviceName + '-all.pem')
+    $publicFile = Get-CACertsPath ($deviceName + '-public.pem')
+    [IO.File]::Copy($files.pfx, (Get-CACertsPath ($deviceName + '.pfx')), $true)
+    [IO.File]::Copy($files.certificate, $publicFile, $true)
+    [IO.File]::Copy($files.key, (Get-CACertsPath ($deviceName + '-private.pem')), $true)
+    [IO.File]::Copy($files.key, $allFile, $true)
+    [IO.File]::WriteAllText($allFile, [IO.File]::ReadAllText($files.fullChain) + [IO.File]::ReadAllText($files.key))
+    Write-Host ('Certificate with subject CN={0} has been output to {1}' -f $deviceName, $publicFile)
+}
+
+function Assert-CACertsName([string]$name, [string]$what)
+{
+    if ([string]::IsNullOrWhiteSpace($name))
+    {
+        throw ('{0} is required and cannot be empty.' -f $what)
+    }
+    return $name.Trim()
+}
+
+<#
+    .SYNOPSIS
+    Checks that certgen is there.
+#>
+function Test-CACertsPrerequisites([bool]$printMsg = $true)
+{
+    $ErrorActionPreference = 'Stop'
+    $command = Find-CACertsProgram
+    if ($printMsg)
+    {
+        Write-Host ('Using {0}' -f ($command -join ' '))
+        Write-Host 'Success'
+    }
+}
+
+function New-CACertsIntermediates([string]$rootPassword)
+{
+    $issuer = 'root'
+    $issuerPassword = $rootPassword
+    $password = Get-CACertsSetting 'INTERMEDIATE_CA_PASSWORD' '1234'
+    foreach ($number in 1..3)
+    {
+        $commonName = 'Azure IoT CA TestOnly Intermediate {0} CA' -f $number
+        $name = Resolve-CACertsSigner ('CN=' + $commonName)
+        $flags = @('--ca', $issuer, '--cn', $commonName, '--force') + (Get-CACertsPfxFlags)
+        $flags += Get-CACertsKeyFlags (Get-CACertsCertUseRsa)
+        $secrets = @{ 'CERTGEN_CA_PASSWORD' = $issuerPassword; 'CERTGEN_KEY_PASSWORD' = $password }
+        $made = Get-CACertsFirst (Invoke-CACertsProgram 'intermediate' $flags $name $secrets)
+        if (Test-CACertsCopy 'azure-iot-sdk-c')
+        {
+            [IO.File]::Copy($made.files.certificate, (Get-CACertsPath ('Intermediate{0}.pem' -f $number)), $true)
+        }
+        $issuer = $name
+        $issuerPassword = $password
+    }
+}
+
+function Write-CACertsRootFiles([object]$made)
+{
+    if (Test-CACertsCopy 'azure-iot-sdk-c')
+    {
+        [IO.File]::Copy($made.files.certificate, (Get-CACertsPath 'RootCA.pem'), $true)
+        Write-CACertsDer $made.files.certificate (Get-CACertsPath 'RootCA.cer')
+    }
+}
+
+# What the root and all that is below it are made with from now on.
+function Set-CACertsAlgorithm([string]$algorithm)
+{
+    [IO.File]::WriteAllText((Get-CACertsPath 'algorithmUsed.txt'), $algorithm.ToLowerInvariant() + "`n")
+}
+
+<#
+    .SYNOPSIS
+    Makes a root CA and three intermediate CAs, each below the one before. Those of before, and all that they
+    signed, are moved to the folder replaced.
+    .PARAMETER algorithm
+    The kind of the keys, of these and of all later certificates: rsa (4096 bits) or ecc (the curve P-256).
+#>
+function New-CACertsCertChain([Parameter(Mandatory = $true)][ValidateSet('rsa', 'ecc')][string]$algorithm)
+{
+    $ErrorActionPreference = 'Stop'
+    Write-Host ('Making the certificates in {0}' -f (Get-CACertsFolder))
+    $password = Get-CACertsSetting 'ROOT_CA_PASSWORD' '1234'
+    $flags = @('--cn', 'Azure IoT CA TestOnly Root CA', '--force') + (Get-CACertsKeyFlags ($algorithm -eq 'rsa'))
+    $made = Get-CACertsFirst (Invoke-CACertsProgram 'root' $flags '' @{ 'CERTGEN_KEY_PASSWORD' = $password })
+    Set-CACertsAlgorithm $algorithm
+    Write-CACertsRootFiles $made
+    New-CACertsIntermediates $password
+    Write-Host 'Success'
+}
+
+<#
+    .SYNOPSIS
+    Takes a root CA that you have, and makes the intermediate CAs below it.
+    .PARAMETER rootCAFile
+    The certificate.
+    .PARAMETER rootCAKeyFile
+    Its key.
+    .PARAMETER algorithm
+    The kind of the keys of all further certificates: rsa or ecc.
+    .PARAMETER rootPrivateKeyPassword
+    The pass phrase of the key. Without it the environment variable ROOT_CA_PASSWORD counts, else it is 1234.
+#>
+function Install-RootCACertificate(
+    [Parameter(Position = 0, Mandatory = $true)][string]$rootCAFile,
+    [Parameter(Position = 1, Mandatory = $true)][string]$rootCAKeyFile,
+    [Parameter(Position = 2, Mandatory = $true)][ValidateSet('rsa', 'ecc')][string]$algorithm,
+    [Parameter(Position = 3)][string]$rootPrivateKeyPassword = '')
+{
+    $ErrorActionPreference = 'Stop'
+    $password = $rootPrivateKeyPassword
+    if ($password -eq '')
+    {
+        $password = Get-CACertsSetting 'ROOT_CA_PASSWORD' '1234'
+    }
+    $certificate = (Resolve-Path -LiteralPath $rootCAFile).ProviderPath
+    $key = (Resolve-Path -LiteralPath $rootCAKeyFile).ProviderPath
+    $flags = @('--ca-cert', $certificate, '--ca-key', $key, '--force')
+    $secrets = @{ 'CERTGEN_CA_PASSWORD' = $password; 'CERTGEN_KEY_PASSWORD' = $password }
+    $made = Get-CACertsFirst (Invoke-CACertsProgram 'root' $flags '' $secrets)
+    Set-CACertsAlgorithm $algorithm
+    Write-CACertsRootFiles $made
+    New-CACertsIntermediates $password
+    Write-Host 'Success'
+}
+
+# The certificate of the folder with a subject such as "CN=Azure IoT CA TestOnly Root CA".
+function Get-CACertsCertBySubjectName([string]$subjectName)
+{
+    $ErrorActionPreference = 'Stop'
+    $document = Invoke-CACertsProgram 'list' @()
+    foreach ($entry in @($document.certificates))
+    {
+        if ($entry.subject -eq $subjectName)
+        {
+            return New-Object System.Security.Cryptography.X509Certificates.X509Certificate2 -ArgumentList @(, (Get-CACertsBytes $entry.files.certificate))
+        }
+    }
+    throw ('Unable to find certificate with subjectName {0}' -f $subjectName)
+}
+
+<#
+    .SYNOPSIS
+    Makes the certificate that proves possession of the root CA: verifyCert4.cer.
+    .PARAMETER requestedCommonName
+    The verification code that the portal shows.
+#>
+function New-CACertsVerificationCert([Parameter(Mandatory = $true)][string]$requestedCommonName)
+{
+    $ErrorActionPreference = 'Stop'
+    $code = Assert-CACertsName $requestedCommonName 'The verification code'
+    $names = @()
+    if (Test-CACertsCopy 'azure-iot-sdk-c')
+    {
+        $names += 'verification-code'
+    }
+    if (Test-CACertsCopy 'iotedge')
+    {
+        $names += 'iot-device-verification-code'
+    }
+    $made = New-CACertsSigned 'verification' $code $names 'root'
+    if (Test-CACertsCopy 'azure-iot-sdk-c')
+    {
+        $output = Get-CACertsPath 'verifyCert4.cer'
+        Write-CACertsDer $made.files.certificate $output
+        Write-Host ('Certificate with subject CN={0} has been output to {1}' -f $code, $output)
+    }
+}
+
+<#
+    .SYNOPSIS
+    Makes a device certificate.
+    .PARAMETER deviceName
+    The common name, which is the device ID or registration ID.
+    .PARAMETER signingCertSubject
+    The CA that signs. The comment at the head of this script tells the ways to give it.
+    .PARAMETER isEdgeDevice
+    Makes a CA certificate for an IoT Edge device, as New-CACertsEdgeDevice does.
+#>
+function New-CACertsDevice(
+    [Parameter(Mandatory = $true)][string]$deviceName,
+    [Alias('issuerPrefix')][string]$signingCertSubject = '',
+    [bool]$isEdgeDevice = $false)
+{
+    $ErrorActionPreference = 'Stop'
+    $deviceName = Assert-CACertsName $deviceName 'The device name'
+    if ($isEdgeDevice)
+    {
+        New-CACertsEdgeDevice $deviceName $signingCertSubject
+        return
+    }
+    if (Test-CACertsCopy 'iotedge')
+    {
+        $signer = $signingCertSubject
+        if ($signer -eq '')
+        {
+            $signer = 'intermediate'
+        }
+        New-CACertsSigned 'device' $deviceName @('iot-device-' + $deviceName) $signer | Out-Null
+    }
+    if (Test-CACertsCopy 'azure-iot-sdk-c')
+    {
+        $signer = $signingCertSubject
+        if ($signer -eq '')
+        {
+            $signer = 'root'
+        }
+        $made = New-CACertsSigned 'device' $deviceName @($deviceName) $signer
+        Write-CACertsDeviceFiles $deviceName $made.files
+    }
+}
+
+<#
+    .SYNOPSIS
+    Makes a CA certificate for an IoT Edge device, with ".ca" behind its name.
+#>
+function New-CACertsEdgeDevice(
+    [Parameter(Mandatory = $true)][string]$deviceName,
+    [Alias('issuerPrefix')][string]$signingCertSubject = '')
+{
+    $ErrorActionPreference = 'Stop'
+    $deviceName = Assert-CACertsName $deviceName 'The device name'
+    $signer = $signingCertSubject
+    if ($signer -eq '')
+    {
+        $signer = 'intermediate'
+    }
+    $names = @()
+    if (Test-CACertsCopy 'iotedge')
+    {
+        $names += ('iot-edge-device-' + $deviceName)
+    }
+    if (Test-CACertsCopy 'azure-iot-sdk-c')
+    {
+        $names += $deviceName
+    }
+    $made = New-CACertsSigned 'edge-ca' $deviceName $names $signer
+    if (Test-CACertsCopy 'azure-iot-sdk-c')
+    {
+        Write-CACertsDeviceFiles $deviceName $made.files
+    }
+}
+
+<#
+    .SYNOPSIS
+    Makes a CA certificate for an IoT Edge device under the name iot-edge-device-ca-NAME.
+#>
+function New-CACertsEdgeDeviceCA(
+    [Parameter(Mandatory = $true)][string]$deviceName,
+    [string]$issuerPrefix = 'intermediate')
+{
+    $ErrorActionPreference = 'Stop'
+    $deviceName = Assert-CACertsName $deviceName 'The device name'
+    New-CACertsSigned 'edge-ca' $deviceName @('iot-edge-device-ca-' + $deviceName) $issuerPrefix | Out-Null
+}
+
+<#
+    .SYNOPSIS
+    Makes the certificate that an IoT Edge device signs in with.
+#>
+function New-CACertsEdgeDeviceIdentity(
+    [Parameter(Mandatory = $true)][string]$deviceName,
+    [string]$issuerPrefix = 'intermediate')
+{
+    $ErrorActionPreference = 'Stop'
+    $deviceName = Assert-CACertsName $deviceName 'The device name'
+    New-CACertsSigned 'edge-identity' $deviceName @('iot-edge-device-identity-' + $deviceName) $issuerPrefix | Out-Null
+}
+
+<#
+    .SYNOPSIS
+    Makes a TLS server certificate for a host.
+#>
+function New-CACertsEdgeServer(
+    [Parameter(Mandatory = $true)][string]$hostName,
+    [string]$issuerPrefix = 'intermediate')
+{
+    $ErrorActionPreference = 'Stop'
+    $hostName = Assert-CACertsName $hostName 'The host name'
+    New-CACertsSigned 'server' $hostName @('iot-edge-server-' + $hostName) $issuerPrefix | Out-Null
+}
+
+<#
+    .SYNOPSIS
+    Sets the environment variables IOTHUB_CA_* that samples of the C SDK read.
+    .PARAMETER useIntermediate
+    Not needed any more: the certificates of the CAs that signed the device are always there.
+#>
+function Write-CACertsCertificatesToEnvironment([string]$deviceName, [string]$iothubName, [bool]$useIntermediate)
+{
+    $ErrorActionPreference = 'Stop'
+    $key = [IO.File]::ReadAllText((Get-CACertsPath ($deviceName + '-private.pem')))
+    $env:IOTHUB_CA_X509_PUBLIC = Get-CACertsChain (Get-CACertsPath ($deviceName + '-all.pem')) "`r`n"
+    $env:IOTHUB_CA_X509_PRIVATE_KEY = $key -replace '\r?\n', "`r`n"
+    $env:IOTHUB_CA_CONNECTION_STRING_TO_DEVICE = 'HostName={0};DeviceId={1};x509=true' -f $iothubName, $deviceName
+    $env:IOTHUB_CA_USE_ECC = '1'
+    if (Get-CACertsCertUseRsa)
+    {
+        $env:IOTHUB_CA_USE_ECC = '0'
+    }
+    Write-Host 'Success'
+}
+
+<#
+    .SYNOPSIS
+    Copies the files of a device to the names of the IoT Edge tutorials, certs/new-edge-device.* and
+    private/new-edge-device.key.pem.
+#>
+function Write-CACertsCertificatesForEdgeDevice([string]$deviceName)
+{
+    $ErrorActionPreference = 'Stop'
+    $certs = Get-CACertsPath 'certs'
+    $private = Get-CACertsPath 'private'
+    [IO.Directory]::CreateDirectory($certs) | Out-Null
+    [IO.Directory]::CreateDirectory($private) | Out-Null
+    $chainFile = [IO.Path]::Combine($certs, 'new-edge-device-full-chain.cert.pem')
+    $rootFile = [IO.Path]::Combine($certs, 'azure-iot-test-only.root.ca.cert.pem')
+    [IO.File]::Copy((Get-CACertsPath ($deviceName + '-public.pem')), [IO.Path]::Combine($certs, 'new-edge-device.cert.pem'), $true)
+    [IO.File]::Copy((Get-CACertsPath ($deviceName + '-private.pem')), [IO.Path]::Combine($private, 'new-edge-device.key.pem'), $true)
+    [IO.File]::WriteAllText($chainFile, (Get-CACertsChain (Get-CACertsPath ($deviceName + '-all.pem')) "`n"))
+    if (-not [IO.File]::Exists($rootFile))
+    {
+        [IO.File]::Copy((Get-CACertsPath 'RootCA.pem'), $rootFile)
+    }
+    Write-Host 'Success'
+}
+
+Write-CACertsWarning 'This script is provided for prototyping only.'
+Write-CACertsWarning 'DO NOT USE CERTIFICATES FROM THIS SCRIPT FOR PRODUCTION!'
