@@ -1,4 +1,166 @@
-// Package emulator runs an Azure IoT Hub Device Provisioning Service on this
-// machine: its service plane, its device plane and the part of Azure Resource
-// Manager that uploads and verifies CA certificates.
+// Package emulator runs an Azure IoT Hub Device Provisioning Service (DPS) on
+// this machine, for tests. It is not a service for production.
+//
+// # The model
+//
+// [Start] opens one or more HTTPS listeners that each serve three planes,
+// chosen by the first part of the path:
+//
+//	/enrollments /enrollmentGroups /registrations   service plane: SAS or bearer token
+//	/subscriptions/…                                Azure Resource Manager: bearer token
+//	/{id scope}/registrations/…                     device plane: client certificate or SAS
+//	/healthz /readyz                                health
+//
+// and, if asked to, a plain HTTP listener with health and the CA certificate.
+// [Emulator.Info] has everything that clients need: addresses, id scope,
+// connection string, token. The emulator makes its own TLS CA, once per data
+// folder; [Emulator.CAPool] and Info.CAFile have it. It never touches a trust
+// store of the system, and it makes no outbound connections.
+//
+// State is in memory, or in a data folder, where every acknowledged write
+// survives a crash. Tests use package dpstest.
+//
+// Authentication is always checked. The default key, token and id scope are
+// public, so an emulator that uses them listens on loopback only; another
+// address needs AllowRemote and a key of your own, and then the token is made
+// from that key.
+//
+// # Refusals
+//
+// Clients see the answers of the service. The log says more: each refusal is
+// one record "request refused" with plane, request_id, rule, status, code and
+// answer; the certificate it is about (certificate_subject,
+// certificate_thumbprint, certificate_position counted from the leaf); what was
+// expected; and fix, what to do about it. Keys, tokens and signatures are never
+// logged. "Not found" is logged at debug level, everything else as a warning.
+//
+// # Answers of our own choice
+//
+// Behaviour follows the published specifications, recordings and the tests of
+// the official SDKs. Where they say nothing, the emulator does the following.
+// A code with n = 000, such as 400000 or 412000, stands for a number that is
+// not known.
+//
+// On every plane:
+//   - HTTP/1.1 only. TLS 1.2 with AEAD suites and TLS 1.3; an ECDSA certificate;
+//     no session tickets, so each connection shows its certificate anew.
+//   - A body must be one JSON value in UTF-8; a member given twice, or nesting
+//     deeper than 64 levels, is a 400. Content-Type may be missing. Bodies are
+//     never decompressed. Limits: service plane 1 MiB, ARM 256 KiB, device
+//     plane 96 KiB (413 beyond).
+//   - In paths, one trailing slash is ignored; empty and dot segments, escaped
+//     slashes and control characters are a 400. Methods that a path does not
+//     have, HEAD and OPTIONS included, are a 405.
+//   - Certificates may be RSA of 2048 to 8192 bits or ECDSA from P-256 up; keys
+//     of other kinds or sizes and SHA-1 signatures are refused.
+//   - The service calls itself by the host and port where it listens; SNI and
+//     Host header are not compared.
+//
+// Service plane:
+//   - Bad or missing credentials: 401, code 401000, `Unauthorized`. The clock
+//     skew allowed is 5 minutes. The audience may have the port or not; one with
+//     a scheme is refused. A token for a collection (host/enrollments) is taken.
+//     The policy has all permissions, and `Bearer` with the emulator's token
+//     stands for Microsoft Entra ID.
+//   - Unknown or missing api-version: 400, code 400000. Known are the versions
+//     from 2017-08-31-preview to 2025-07-01-preview.
+//   - Identifiers may have what any current source allows: 1 to 128 letters,
+//     digits, `-._:`, the last one a letter, digit or `-`. They are compared
+//     without case (ASCII) and returned as they were first written. The one in
+//     the body is required and must equal the one in the path.
+//   - Messages of 404: `Enrollment not found.` (404201), `EnrollmentGroup not
+//     found.` (404204), `Registration not found.` (404202).
+//   - If-Match on a PUT of a free id: 412, also for `*`. An etag in the body
+//     without the header counts for nothing in a single PUT. 412 has code 412000
+//     and the message `Precondition failed.`. An etag in the body with quotes in
+//     it: 400, `ETag is invalid`.
+//   - A certificate, or a CA reference of a group, may be in one enrollment entry
+//     only: 409, code 409000. CA references must name verified certificates: 400.
+//   - Rules that clients document (exactly one of the three x509 members, no tpm
+//     or client certificates in groups, …) are enforced with 400, as are unknown
+//     values of enumerations. Attestation type `none` is refused.
+//   - A key-less update keeps the stored symmetric keys; a key that is not base64
+//     of 16 to 64 bytes is a 400; generated keys have 64 bytes.
+//   - subjectName and issuerName list the parts last-encoded first, separated by
+//     comma and space, with Windows' attribute names. serialNumber has whole
+//     octets without a sign octet.
+//   - allocationPolicy is echoed only if it was sent. In reprovisionPolicy a
+//     missing member is filled in as true.
+//   - 100 X.509 groups and 100 symmetric key groups; one more is a 400.
+//   - Queries know `SELECT *` with or without FROM, `*` and the empty text;
+//     others, WHERE included, are a 400. The order is that of the folded ids. A
+//     page has at most 1000 items; a continuation token is good for its own
+//     collection, and stays so while rows come and go.
+//   - Registrations of an unknown group: 404204 if there are no records under its
+//     name, else the records.
+//   - Bulk: `update` without an item etag fails as already existing, with one it
+//     acts like If-Match, and it never creates (404201, 404204). `delete` ignores
+//     item etags. Envelope errors (more than 10 items, an id twice, no items,
+//     unknown mode) are a 400 and change nothing.
+//   - Deleting an enrollment or a group keeps its registration records. Deleting
+//     a registration record deletes its operations.
+//
+// Azure Resource Manager plane:
+//   - The service exists under one subscription and group; others are a 404 of
+//     the front end. It cannot be created, changed or deleted (405).
+//   - Its host names, and those in the connection string, are those of this
+//     emulator.
+//   - Unknown api-version: 400 `NoRegisteredProviderFound`; missing: 400
+//     `MissingApiVersionParameter`; a body that is not acceptable: 400
+//     `InvalidRequestContent`.
+//   - Certificate names: 1 to 64 letters, digits, `-._` (400 otherwise).
+//   - If-Match must be the etag byte for byte, or `*`; missing or stale is 412001
+//     on update, delete and both POSTs. On create it is ignored. Deleting what is
+//     not there is a 204.
+//   - A PUT over a certificate resets isVerified (unless it says true) and drops
+//     an open code. isVerified is known from 2020-03-01 on.
+//   - A code is good until the next one, the next upload, or its use.
+//   - Every failed proof is a 400 with code 400053: wrong issuer, signature,
+//     common name, expired proof or CA, no code pending. The common name must
+//     be the code in the same case, and the only common name.
+//   - An expired certificate may be uploaded. Something that is no certificate:
+//     400, code 400000. More than 25 certificates: the same. A certificate that
+//     is not there: 404, code 404000. Of several PEM blocks the first is taken.
+//   - properties.certificate: absent in 2017-11-15 and 2022-02-05, null from
+//     2018-01-22 to 2021-10-15, the upload from 2022-12-12 on. created is real.
+//   - subject is the common name, or the whole name if there is none.
+//
+// Device plane:
+//   - api-version must look like one; its value matters for substatus and for
+//     clients before 2018-09-01, which stay on their hub without a policy.
+//   - No credential: 401000 `Unauthorized`. Another id scope: 401002.
+//   - An individual enrollment of the presented certificate decides first, then
+//     one of the registration ID, then the group. An enrollment of the
+//     registration ID with another certificate refuses the device; it does not
+//     fall through to a group.
+//   - 401002 `CA certificate not found.`: the chain reaches no verified CA.
+//     `Signing certificate info did not match chain elements.`: it does, but no
+//     group has a certificate in it. `Invalid certificate.`: everything else
+//     (signature, dates, CA flags, path length, key usage, names, key).
+//   - Only self-signed CAs are completed from the uploaded certificates;
+//     intermediates must be sent, in any order, at most 16 certificates.
+//   - Expired or not yet valid certificates are refused at every level up to the
+//     verified CA. An issuer must have basicConstraints CA:TRUE, except that the
+//     verified CA at the end may lack the extension. Unknown critical extensions
+//     and violated name constraints are refused.
+//   - A leaf needs no extended key usage; if it has the extension, clientAuth or
+//     anyExtendedKeyUsage must be in it. In a group it must not be a CA; an
+//     individual enrollment takes a self-signed CA:TRUE certificate, as
+//     `openssl req -x509` makes it. An individual enrollment does not ask for the
+//     CA of its certificate to be uploaded.
+//   - The common name must equal the registration ID without case (ASCII), and be
+//     the only one, for individual enrollments too.
+//   - A registration shows as `assigning` for half of RetryAfter; registering
+//     again meanwhile returns the same operation. A poll answers 200 in both
+//     states. Operations stay for at least an hour, 256 per device at most. A poll
+//     needs the certificate that registered, or a valid token. An unknown
+//     operation is a 404, code 404000; look-up without a record is 404202.
+//   - Failed and disabled registrations leave a record. No linked hub: 400208.
+//     Custom allocation fails with 400207: no webhook is called. geoLatency
+//     allocates like hashed. static takes the first of the enrollment's hubs that
+//     is linked, and fails without one.
+//   - hashed is rendezvous hashing over hub names: devices stay where they are
+//     when hubs are added, except those that the new hub gets.
+//   - TPM attestation is not served on this plane (401002), nor are certificate
+//     signing requests in the body (ignored) and the payload of custom allocation.
 package emulator
