@@ -215,3 +215,27 @@ func TestIssueBelowForeignCA(t *testing.T) {
 		t.Errorf("bundle of the authority: %+v", got)
 	}
 }
+
+// A CA without a subject key identifier: the leaf names the SHA-1 hash of its key instead.
+func TestIssueBelowCAWithoutKeyID(t *testing.T) {
+	raw := rawCA(t, func(c *x509.Certificate) {
+		// CreateCertificate adds an identifier when IsCA is set, so the constraint is spelled out.
+		c.IsCA, c.BasicConstraintsValid = false, false
+		c.ExtraExtensions = []pkix.Extension{{Id: []int{2, 5, 29, 19}, Critical: true, Value: []byte{0x30, 3, 1, 1, 0xff}}}
+	})
+	if len(raw.cert.SubjectKeyId) != 0 || !raw.cert.IsCA {
+		t.Fatal("the certificate of this test is wrong")
+	}
+	a, err := pki.LoadAuthority([]*x509.Certificate{raw.cert}, raw.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := pkitest.Issue(t, a, pki.IssueRequest{CommonName: "leaf"})
+	own := pkitest.Issue(t, a, pki.IssueRequest{CommonName: "same-key", Key: raw.key})
+	if want := own.Certificate.SubjectKeyId; string(b.Certificate.AuthorityKeyId) != string(want) || len(want) != 20 {
+		t.Errorf("authority key identifier is %x, want %x", b.Certificate.AuthorityKeyId, want)
+	}
+	if err := pki.Verify(b.Certificate, b.Issuers, time.Now()); err != nil {
+		t.Error(err)
+	}
+}

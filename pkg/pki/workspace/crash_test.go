@@ -23,7 +23,7 @@ func TestKillAnywhere(t *testing.T) {
 		stride   int  // every step, or every n-th where the steps are those of another scenario
 	}{
 		{"init", true, 1}, {"init by force", false, 3}, {"device", false, 1}, {"device by force", false, 2},
-		{"verification", false, 3}, {"intermediate", false, 3}, {"renew", false, 3},
+		{"verification", false, 2}, {"intermediate", false, 3}, {"renew", false, 3},
 	} {
 		t.Run(tt.scenario, func(t *testing.T) {
 			t.Parallel()
@@ -74,8 +74,8 @@ func killEverywhere(t *testing.T, scenario, before string, stride int) {
 			t.Fatalf("killed before step %d", step)
 		}
 	}
-	if sawOld < 2 || sawNew < 2 {
-		t.Errorf("only %d kills before and %d after the point of no return: is the hook in place?", sawOld, sawNew)
+	if sawOld == 0 || sawNew == 0 {
+		t.Errorf("%d kills before and %d after the point of no return, want some of both", sawOld, sawNew)
 	}
 	t.Logf("%d kills gave the old state, %d the new one", sawOld, sawNew)
 }
