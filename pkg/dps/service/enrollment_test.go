@@ -149,3 +149,71 @@ func register(t *testing.T, e *emulator.Emulator, ca *pki.Authority, id string) 
 		&device.ClientOptions{Host: e.Info().HostName, RootCAs: e.CAPool()}))
 	must[device.Result](t)(c.Register(t.Context(), nil))
 }
+
+func TestLostAcknowledgementOfAnEnrollment(t *testing.T) {
+	e, plain := start(t)
+	cert := selfSigned(t, "dev-1")
+	want := service.IndividualEnrollment{RegistrationID: "dev-1", Attestation: service.ClientCertificate(cert, nil)}
+	l, change := lossyClient(loseFirst(http.MethodPut))
+	created := must[service.IndividualEnrollment](t)(connect(t, e, change).PutEnrollment(t.Context(), want, nil))
+	if l.lost != 1 || created.ETag == "" {
+		t.Errorf("%d answers lost, %+v", l.lost, created)
+	}
+	other := want
+	other.Attestation = service.ClientCertificate(selfSigned(t, "dev-1"), nil)
+	l, change = lossyClient(loseFirst(http.MethodPut))
+	_, err := connect(t, e, change).PutEnrollment(t.Context(), other, nil)
+	if wantError(t, err, dps.ErrConflict, 409201); l.lost != 1 {
+		t.Errorf("%d answers lost", l.lost)
+	}
+	l, change = lossyClient(loseFirst(http.MethodDelete))
+	if err := connect(t, e, change).DeleteEnrollment(t.Context(), "dev-1", nil); err != nil || l.lost != 1 {
+		t.Errorf("%d answers lost, %v", l.lost, err)
+	}
+	_, err = plain.GetEnrollment(t.Context(), "dev-1", nil)
+	wantError(t, err, dps.ErrNotFound, 404201)
+}
+
+func TestRegistrationStateJSON(t *testing.T) {
+	const text = `{"registrationId":"d","createdDateTimeUtc":"2026-01-02T03:04:05.1234567Z","assignedHub":"h","deviceId":"d",` +
+		`"status":"failed","substatus":"initialAssignment","errorCode":400208,"errorMessage":"<no hub>","etag":"e","payload":{"a":1.0},"future":[1e400]}`
+	var state service.RegistrationState
+	if err := json.Unmarshal([]byte(text), &state); err != nil {
+		t.Fatal(err)
+	}
+	if state.ErrorCode != 400208 || string(state.Payload) != `{"a":1.0}` || string(state.Unknown["future"]) != `[1e400]` {
+		t.Errorf("got %+v", state)
+	}
+	var again service.RegistrationState
+	if err := json.Unmarshal(must[[]byte](t)(json.Marshal(state)), &again); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(state, again); diff != "" {
+		t.Errorf("-first +second:\n%s", diff)
+	}
+	for _, bad := range []string{`[]`, `{"errorCode":"x"}`, `{"status":1}`} {
+		if err := json.Unmarshal([]byte(bad), &again); err == nil {
+			t.Errorf("%s was read", bad)
+		}
+	}
+}
+
+func TestAllocationPolicies(t *testing.T) {
+	_, c := start(t)
+	for _, policy := range service.AllAllocationPolicies() {
+		e := service.IndividualEnrollment{RegistrationID: "dev-" + string(policy), Attestation: service.SymmetricKeys("", ""), AllocationPolicy: policy}
+		switch policy {
+		case service.AllocationStatic:
+			e.IoTHubs = []string{"dpskit-emulator-hub.azure-devices.net"}
+		case service.AllocationCustom:
+			e.CustomAllocationDefinition = &service.CustomAllocationDefinition{WebhookURL: "https://example.org/allocate?code=x", APIVersion: "2019-03-31"}
+		}
+		must[service.IndividualEnrollment](t)(c.PutEnrollment(t.Context(), e, nil))
+		got := must[service.IndividualEnrollment](t)(c.GetEnrollment(t.Context(), e.RegistrationID, nil))
+		if d := e.Differences(got); len(d) != 0 || got.AllocationPolicy != policy {
+			t.Errorf("%s: stored differs in %v", policy, d)
+		}
+	}
+	_, err := c.PutEnrollment(t.Context(), service.IndividualEnrollment{RegistrationID: "x", Attestation: service.SymmetricKeys("", ""), AllocationPolicy: "nearest"}, nil)
+	wantError(t, err, dps.ErrBadRequest, 0)
+}

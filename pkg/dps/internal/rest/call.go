@@ -51,11 +51,12 @@ func (c *Call) Clean(text string) string { return scrub(oneline.Clean(text, 1024
 
 type callKey struct{}
 
-func callFrom(ctx context.Context) *Call {
+// callFrom returns the call of a request, a new one if it has none.
+func callFrom(ctx context.Context) (call *Call, found bool) {
 	if c, ok := ctx.Value(callKey{}).(*Call); ok {
-		return c
+		return c, true
 	}
-	return &Call{Op: "call service"}
+	return &Call{Op: "call service"}, false
 }
 
 // Start returns a context that carries call, its deadline and its retry rules.

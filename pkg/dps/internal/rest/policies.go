@@ -20,7 +20,7 @@ import (
 type attempt struct{ config Config }
 
 func (a attempt) Do(req *policy.Request) (*http.Response, error) {
-	call := callFrom(req.Raw().Context())
+	call, _ := callFrom(req.Raw().Context())
 	call.attempts++
 	call.delay = 0
 	start := time.Now()
@@ -140,7 +140,10 @@ func redirectHost(resp *http.Response) string {
 type outcome struct{}
 
 func (outcome) Do(req *policy.Request) (*http.Response, error) {
-	call := callFrom(req.Raw().Context())
+	call, found := callFrom(req.Raw().Context())
+	if !found { // a request of an official client's own
+		req = req.Clone(context.WithValue(req.Raw().Context(), callKey{}, call))
+	}
 	resp, err := req.Next()
 	if err == nil {
 		if call.failed != nil {
