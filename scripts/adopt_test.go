@@ -176,6 +176,11 @@ func TestAdoptWithCertgen(t *testing.T) {
 					t.Errorf("%s of the old folder changed", name)
 				}
 			}
+			if strings.Contains(c.exec(t, filepath.Join(programDir, programName), "--help").stdout, "doctor") {
+				if r := c.certgen(t, "doctor", "second"); r.code != 0 {
+					t.Errorf("doctor: exit code %d\n%s%s", r.code, r.stdout, r.stderr)
+				}
+			}
 			if r := c.certgen(t, "init"); r.code != 5 {
 				t.Errorf("init over it: exit code %d", r.code)
 			}

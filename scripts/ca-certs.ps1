@@ -256,7 +256,14 @@ function Get-CACertsKeyFlags([bool]$useRsa)
     {
         $type = 'rsa-4096'
     }
-    return @('--key-type', $type, '--days', (Get-CACertsSetting 'DEFAULT_VALIDITY_DAYS' '30'))
+    $flags = @('--key-type', $type)
+    # Only asked-for days are passed on: certgen remarks when a signer has less left.
+    $days = Get-CACertsSetting 'DEFAULT_VALIDITY_DAYS' ''
+    if ($days -ne '')
+    {
+        $flags += @('--days', $days)
+    }
+    return $flags
 }
 
 function Get-CACertsPfxFlags()

@@ -10,7 +10,8 @@
 #   ./certGen.sh create_root_and_intermediate
 #   ./certGen.sh create_device_certificate my-device
 #
-# All files go to the current folder: certs/, private/ and the list certgen.json.
+# All files go to the current folder: certs/, private/ and the list certgen.json. (The
+# script of iotedge wrote beside itself; CERTIFICATE_OUTPUT_DIR names another folder.)
 #
 # Where the two scripts differ, both sets of files are made, each as its script does:
 #
@@ -180,7 +181,9 @@ signed_by() {
     *) CERTGEN_CA_PASSWORD=$intermediate_password ;;
     esac
     export CERTGEN_CA_PASSWORD
-    certgen_do "$kind" --ca "$ca" --key-type "$key_type" --days "$days" \
+    # Only asked-for days are passed on: certgen remarks when a signer has less left.
+    [ -z "${DEFAULT_VALIDITY_DAYS:-}" ] || set -- --days "$days" "$@"
+    certgen_do "$kind" --ca "$ca" --key-type "$key_type" \
         --pfx --pfx-profile "$pfx_profile" --force "$@" -- "$subject"
 }
 
