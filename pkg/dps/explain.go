@@ -57,6 +57,8 @@ func Explain(err error) (Explanation, bool) {
 		return badConnectionString, true
 	case errors.Is(err, ErrInvalidID):
 		return badID, true
+	case refusal == nil && errors.Is(err, ErrConflict):
+		return nameTaken, true
 	}
 	return explainNoAnswer(err, refusal)
 }

@@ -85,6 +85,13 @@ var armRules = []rule{
 	}},
 }
 
+// nameTaken explains a conflict that a client of this module found itself.
+var nameTaken = Explanation{
+	What: "something else is stored under this name",
+	Why:  "it was stored earlier or by someone else, and nothing is replaced without being asked",
+	Fix:  "look at it with `enroll ca show`, then choose another name or delete it first",
+}
+
 var keyNameNotFound = Explanation{
 	What: "there is no shared access policy of this name",
 	Why:  "the name is misspelt or the policy was deleted",

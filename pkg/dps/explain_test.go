@@ -101,6 +101,7 @@ func TestExplain(t *testing.T) {
 		{"failed, nothing else known", registrationError{"failed", 0, ""}, "could not assign"},
 		{"iot hub string", fmt.Errorf("x: %w", dps.ErrIoTHubConnectionString), "DeviceId"},
 		{"connection string", fmt.Errorf("x: %w: y", dps.ErrConnectionString), "HostName, SharedAccessKeyName"},
+		{"name taken", fmt.Errorf("x: %w", dps.ErrConflict), "something else is stored"},
 		{"id", fmt.Errorf("x: %w", dps.ErrInvalidID), "128"},
 		{"unresolved host", &dps.Error{Host: "h", Err: &net.DNSError{IsNotFound: true}}, "resolved"},
 		{"no emulator", &dps.Error{Host: "localhost:8443", Err: fmt.Errorf("dial: %w", syscall.ECONNREFUSED)}, "enroll emulator"},
