@@ -18,6 +18,7 @@ var mayImport = []struct {
 	imports []string
 }{
 	{"pkg/pki/workspace", []string{"pkg/pki"}},
+	{"pkg/pki/fleet", []string{"pkg/pki"}},
 	{"pkg/pki/pkitest", []string{"pkg/pki"}},
 	{"pkg/pki/doctor", []string{"pkg/pki"}},
 	{"pkg/pki/fleet", []string{"pkg/pki"}},
@@ -49,7 +50,7 @@ var onlyIn = map[string][]string{
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager": {"pkg/dps/arm"},
 	"go.etcd.io/bbolt":                                      {"pkg/dps/emulator"},
 	"github.com/tidwall/btree":                              {"pkg/dps/emulator"},
-	"github.com/gofrs/flock":                                {"pkg/pki/workspace", "pkg/dps/emulator"},
+	"github.com/gofrs/flock":                                {"pkg/pki/workspace", "pkg/pki/fleet", "pkg/dps/emulator"},
 }
 
 type listedPackage struct {

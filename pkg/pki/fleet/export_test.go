@@ -1,0 +1,10 @@
+package fleet
+
+// WithStep makes a target call step before every change of a file. An error of step fails the change.
+func WithStep(t Target, step func(op, name string) error) Target {
+	t.step = step
+	return t
+}
+
+// FileStem is how a registration ID is spelled in file names.
+func FileStem(id string) string { return fileStem(id) }

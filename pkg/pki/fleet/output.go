@@ -1,0 +1,135 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Format is what the files of a fleet are put in.
+type Format string
+
+// The formats. All hold the same files under the same names.
+const (
+	FormatFiles Format = "files" // a folder
+	FormatTar   Format = "tar"   // POSIX tar, not compressed: the keys cannot be
+	FormatZip   Format = "zip"   // zip, stored, with the permissions of Unix
+)
+
+// AllFormats returns every format, the default first.
+func AllFormats() []Format { return []Format{FormatFiles, FormatTar, FormatZip} }
+
+// ParseFormat returns the format with the given name. The error lists the known names.
+func ParseFormat(s string) (Format, error) {
+	names := make([]string, 0, len(AllFormats()))
+	for _, f := range AllFormats() {
+		if s == string(f) {
+			return f, nil
+		}
+		names = append(names, string(f))
+	}
+	return "", fmt.Errorf("parse format %q: known formats are %s", clip(s), strings.Join(names, ", "))
+}
+
+// Target says where a fleet goes.
+type Target struct {
+	Format Format // empty means files
+	// Path is the folder or the archive.
+	Path string
+	// RawIndex leaves the protection against formulas out of the index; see [Index].
+	RawIndex bool
+	// Force moves what is in the way to the folder "replaced" beside it instead of refusing with [ErrExists].
+	Force bool
+
+	step func(op, name string) error // called before every change; tests make it fail
+}
+
+// Result says what [Write] has written.
+type Result struct {
+	Summary
+	Path  string // as Target gives it
+	Index string // empty when the run did not get to its end
+}
+
+// Write makes a fleet and writes it to a folder or an archive, with an index (see [Index]) beside it:
+//
+//	<path>/certs/00000/<id>.cert.pem                 the certificate alone
+//	<path>/certs/00000/<id>-full-chain.cert.pem      with its intermediates and root
+//	<path>/certs/00000/<id>.cert.pfx                 when PFX is asked for
+//	<path>/private/00000/<id>.key.pem                the key, mode 0600
+//	<path>/private/00000/<id>.pfx.password           when it was made up, mode 0600
+//	<path>/index.csv                                 the index
+//	<path>/fleet.json                                what the fleet is, so that a later run can tell
+//
+// Each thousand devices have a folder of their own. An archive holds the same names without the last two; its index
+// is the file <path>.index.csv. A part of a fleet ([Shard]) has its number in the names of
+// the last two, so that all parts can go to the same folder, and their archives can be unpacked in the same place.
+//
+// A run that ends early, by an error or because ctx ends, keeps the devices of a folder that are whole, and the next
+// call with the same options goes on: a device that is there is checked (the signature of the CA, the key, the chain,
+// the PFX) and kept, one that is damaged is made again. A certificate that is not of this fleet, or whose key is
+// missing, is never replaced; it counts as failed. An archive starts over: it appears only when it is complete, and
+// until then there is only a temporary file, which an early end removes.
+//
+// The devices are synced to the disk once, at the end. After a power cut the next call finds what was lost.
+func Write(ctx context.Context, opts Options, target Target) (Result, error) {
+	result := Result{Path: target.Path}
+	r, err := newRun(opts)
+	if err != nil {
+		return result, err
+	}
+	if target.Format == "" {
+		target.Format = FormatFiles
+	}
+	out, err := open(r, target)
+	if err != nil {
+		return result, fmt.Errorf("write fleet to %q: %w", target.Path, err)
+	}
+	defer out.abandon()
+	result.Summary, err = r.run(ctx, out)
+	if err != nil && !errors.Is(err, ErrSomeFailed) {
+		return result, err
+	}
+	if commitErr := out.commit(); commitErr != nil {
+		return result, fmt.Errorf("write fleet to %q: %w", target.Path, commitErr)
+	}
+	result.Index = out.indexPath()
+	return result, err
+}
+
+// output is where a fleet goes. abandon after commit does nothing.
+type output interface {
+	Sink
+	stager
+	commit() error
+	abandon()
+	indexPath() string
+}
+
+func open(r *run, target Target) (output, error) {
+	if target.Path == "" {
+		return nil, errors.New("no place given")
+	}
+	switch target.Format {
+	case FormatFiles:
+		return openFolder(r, target)
+	case FormatTar:
+		return openArchive(r, target, &tarWriter{})
+	case FormatZip:
+		return openArchive(r, target, &zipWriter{})
+	}
+	_, err := ParseFormat(string(target.Format))
+	return nil, err
+}
+
+func (r *run) now() time.Time {
+	if r.opts.Now == nil {
+		return time.Now()
+	}
+	return r.opts.Now()
+}
+
+// archiveIndex returns the name of the index of an archive.
+func archiveIndex(path string) string { return path + ".index.csv" }

@@ -1,0 +1,142 @@
+package fleet
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"time"
+)
+
+// replacedDir is where what is replaced by force goes, as in a workspace.
+const replacedDir = "replaced"
+
+// replace moves a file or folder to <dir>/replaced/<UTC time>/. What is not there is passed over.
+func replace(root *os.Root, dir, name string, now time.Time) error {
+	if _, err := root.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err := root.Mkdir(replacedDir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make folder %q: %w", filepath.Join(dir, replacedDir), cause(err))
+	}
+	base := filepath.Join(replacedDir, now.UTC().Format("20060102T150405Z"))
+	for i := 1; ; i++ {
+		to := base
+		if i > 1 {
+			to += "-" + strconv.Itoa(i)
+		}
+		err := root.Mkdir(to, 0o700)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("make folder %q: %w", filepath.Join(dir, to), cause(err))
+		}
+		if _, err := root.Lstat(filepath.Join(to, name)); err == nil {
+			continue // taken by another run of this second
+		}
+		if err := root.Rename(name, filepath.Join(to, name)); err != nil {
+			return fmt.Errorf("move %q to %q: %w", filepath.Join(dir, name), filepath.Join(dir, to), cause(err))
+		}
+		return nil
+	}
+}
+
+// syncDir makes renames in a folder durable. Windows has no such call, and a file system that refuses it has done
+// what it can.
+func syncDir(root *os.Root) {
+	if runtime.GOOS == "windows" {
+		return
+	}
+	if dir, err := root.Open("."); err == nil {
+		_ = dir.Sync()
+		_ = dir.Close()
+	}
+}
+
+// indexFile is an index under a temporary name.
+type indexFile struct {
+	*Index
+	root *os.Root
+	dir  string
+	name string
+	file *os.File
+	step func(op, name string) error // nil outside of tests
+	done bool
+}
+
+func newIndexFile(root *os.Root, dir, name string, target Target) (*indexFile, error) {
+	x := &indexFile{root: root, dir: dir, name: name}
+	if err := root.Remove(x.temp()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("remove %q: %w", filepath.Join(dir, x.temp()), cause(err))
+	}
+	var err error
+	if x.file, err = root.OpenFile(x.temp(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644); err != nil {
+		return nil, fmt.Errorf("create %q: %w", filepath.Join(dir, x.temp()), cause(err))
+	}
+	var out io.Writer = x.file
+	if target.step != nil {
+		x.step = target.step
+		out = &stepWriter{w: out, step: func() error { return target.step("write", name) }}
+	}
+	x.Index = NewIndex(out, target.RawIndex)
+	return x, nil
+}
+
+func (x *indexFile) temp() string { return "." + x.name + partSuffix }
+
+func (x *indexFile) close() error {
+	err := x.Flush()
+	if err == nil {
+		err = x.file.Sync()
+	}
+	if closeErr := x.file.Close(); err == nil {
+		err = closeErr
+	}
+	x.file = nil
+	if err != nil {
+		return fmt.Errorf("write %q: %w", filepath.Join(x.dir, x.temp()), cause(err))
+	}
+	return nil
+}
+
+func (x *indexFile) rename() error {
+	var err error
+	if x.step != nil {
+		err = x.step("rename", x.name)
+	}
+	if err == nil {
+		err = x.root.Rename(x.temp(), x.name)
+	}
+	if err != nil {
+		return fmt.Errorf("rename %q to %q: %w", filepath.Join(x.dir, x.temp()), x.name, cause(err))
+	}
+	x.done = true
+	return nil
+}
+
+// stepWriter asks before every write whether it is to fail.
+type stepWriter struct {
+	w    io.Writer
+	step func() error
+}
+
+func (w *stepWriter) Write(p []byte) (int, error) {
+	if err := w.step(); err != nil {
+		return 0, err
+	}
+	return w.w.Write(p)
+}
+
+// abandon removes the temporary file. It may be called on nil and after rename.
+func (x *indexFile) abandon() {
+	if x == nil || x.done {
+		return
+	}
+	if x.file != nil {
+		_ = x.file.Close()
+	}
+	_ = x.root.Remove(x.temp())
+	x.done = true
+}
