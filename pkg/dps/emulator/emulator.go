@@ -68,23 +68,36 @@ func (e *Emulator) start(ctx context.Context) error {
 
 // listen opens every address, or none.
 func (e *Emulator) listen(ctx context.Context) error {
-	var lc net.ListenConfig
 	for _, addr := range e.settings.HTTPSAddrs {
-		l, err := lc.Listen(ctx, "tcp", addr)
+		l, err := e.listenOn(ctx, addr)
 		if err != nil {
-			return fmt.Errorf("listen on %q: %w", addr, err)
+			return err
 		}
 		e.https = append(e.https, l)
 	}
 	if addr := e.settings.AdminAddr; addr != "" {
-		l, err := lc.Listen(ctx, "tcp", addr)
+		l, err := e.listenOn(ctx, addr)
 		if err != nil {
-			return fmt.Errorf("listen on %q: %w", addr, err)
+			return err
 		}
 		e.admin = l
 	}
 	e.hostName = hostName(e.https[0].Addr())
 	return nil
+}
+
+// listenOn opens one address. A name such as localhost is what the resolver
+// makes of it, so the outcome is checked too.
+func (e *Emulator) listenOn(ctx context.Context, addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %q: %w", addr, err)
+	}
+	if tcp, ok := l.Addr().(*net.TCPAddr); !e.settings.AllowRemote && (!ok || !tcp.IP.IsLoopback()) {
+		return nil, errors.Join(fmt.Errorf("listen on %q: it resolves to %s, which is not a loopback address", addr, l.Addr()), l.Close())
+	}
+	return l, nil
 }
 
 func (e *Emulator) serve() error {

@@ -22,6 +22,9 @@ const (
 type Trust struct {
 	// Verified are the uploaded certificates with a proof of possession.
 	Verified []*x509.Certificate
+	// Unverified are the other uploaded certificates. They prove nothing; they
+	// make for a better explanation.
+	Unverified []*x509.Certificate
 	// Group returns the enrollment group whose signing certificate, or CA
 	// reference, is ca.
 	Group func(ca *x509.Certificate) (id string, ok bool)
@@ -176,9 +179,14 @@ func (w *walker) find(path []*x509.Certificate) (Match, *refuse.Refusal) {
 		}
 	}
 	last := path[len(path)-1]
+	pending := w.pending(path)
 	switch {
 	case w.failed != nil:
 		return Match{}, w.failed
+	case !known && pending != nil:
+		return Match{}, unauthorized(messageUnknownCA, RuleNotVerified,
+			fmt.Sprintf("proof of possession for %q, which was uploaded and never verified", pending.Subject.String()),
+			"ask for a verification code, sign a certificate with it, and verify the CA").About(pending, len(path)-1)
 	case group > 0:
 		return Match{}, unauthorized(messageUnknownCA, RuleNotVerified,
 			fmt.Sprintf("%q or a CA above it uploaded and verified", path[group].Subject.String()),
@@ -196,6 +204,17 @@ func (w *walker) find(path []*x509.Certificate) (Match, *refuse.Refusal) {
 			fmt.Sprintf("the issuer %q among the certificates sent or uploaded", last.Issuer.String()),
 			"send the missing intermediates with the leaf, and upload and verify the root CA").About(last, len(path)-1)
 	}
+}
+
+// pending returns an uploaded certificate that would end the path if it were
+// verified.
+func (w *walker) pending(path []*x509.Certificate) *x509.Certificate {
+	for _, c := range w.trust.Unverified {
+		if contains(path[1:], c) || names(path[len(path)-1], c) {
+			return c
+		}
+	}
+	return nil
 }
 
 // checkLevel applies the rules for one certificate of an anchored path.

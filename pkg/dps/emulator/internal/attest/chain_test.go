@@ -165,6 +165,29 @@ func TestChainRefused(t *testing.T) {
 	}
 }
 
+// TestUploadedButNotVerified wants the explanation that helps most, whether the
+// device sent the CA or not.
+func TestUploadedButNotVerified(t *testing.T) {
+	root := forge(t, "root", nil)
+	ca := forge(t, "int", root)
+	dev := leaf(t, "dev", ca)
+	for name, sent := range map[string][]*x509.Certificate{
+		"sent": certs(dev, ca, root), "not sent": certs(dev, ca),
+	} {
+		tr := trust(nil, groups{"g": ca})
+		tr.Unverified = certs(root)
+		_, r := attest.Chain(sent, "dev", tr, now)
+		if r == nil || r.Rule != attest.RuleNotVerified || !strings.Contains(r.Expected, "never verified") || r.Certificate.Subject != "CN=root" {
+			t.Errorf("%s: %+v", name, r)
+		}
+		// The upload proves nothing, and does not get in the way of others.
+		tr.Verified = certs(ca)
+		if _, r := attest.Chain(sent, "dev", tr, now); r != nil {
+			t.Errorf("%s, with a verified intermediate: %v", name, r)
+		}
+	}
+}
+
 // lastForged is the CA made by the latest forgeRoot, deepChain or
 // constrainedCA, so that a table row can trust what it just made.
 var lastForged *forged

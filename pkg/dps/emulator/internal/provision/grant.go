@@ -143,7 +143,7 @@ func (s *Service) individualByCA(r store.Reader, call Call, e state.Enrollment, 
 		return g, err
 	}
 	match, refused := attest.Chain(call.Chain, call.RegistrationID, attest.Trust{
-		Verified: t.certs,
+		Verified: t.certs, Unverified: t.pending,
 		Group: func(ca *x509.Certificate) (string, bool) {
 			for _, name := range t.names(ca) {
 				if state.Fold(name) == state.Fold(refs.Primary) || state.Fold(name) == state.Fold(refs.Secondary) {
@@ -166,7 +166,7 @@ func (s *Service) x509Group(r store.Reader, call Call) (grant, error) {
 		return grant{}, err
 	}
 	match, refused := attest.Chain(call.Chain, call.RegistrationID, attest.Trust{
-		Verified: t.certs, Group: t.groupOf(r),
+		Verified: t.certs, Unverified: t.pending, Group: t.groupOf(r),
 	}, s.Now())
 	if refused != nil {
 		return grant{}, refused

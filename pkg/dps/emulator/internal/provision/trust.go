@@ -16,8 +16,9 @@ import (
 // trust is the verified CA certificates. One certificate may be uploaded under
 // several names.
 type trust struct {
-	certs []*x509.Certificate
-	cas   []state.CA // same order
+	certs   []*x509.Certificate
+	cas     []state.CA // same order
+	pending []*x509.Certificate
 }
 
 func readTrust(r store.Reader) (trust, error) {
@@ -27,12 +28,13 @@ func readTrust(r store.Reader) (trust, error) {
 	}
 	var t trust
 	for _, ca := range all {
-		if !ca.Verified {
-			continue
-		}
 		cert, err := ca.Certificate()
 		if err != nil {
 			return trust{}, err
+		}
+		if !ca.Verified {
+			t.pending = append(t.pending, cert)
+			continue
 		}
 		t.certs, t.cas = append(t.certs, cert), append(t.cas, ca)
 	}
