@@ -21,6 +21,8 @@ var exitCodes = []struct {
 	code   int
 }{
 	{device.ErrRefused, cliapp.ExitRefused},
+	{arm.ErrProof, cliapp.ExitRefused},
+	{arm.ErrNotCA, cliapp.ExitUsage},
 	{dps.ErrUnauthorized, cliapp.ExitUnauthorized},
 	{dps.ErrNotFound, cliapp.ExitNotFound},
 	{dps.ErrConflict, cliapp.ExitConflict},
