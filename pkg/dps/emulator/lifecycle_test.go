@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -271,4 +272,76 @@ func TestManyInstances(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+func TestEveryListenerHasLimits(t *testing.T) {
+	e := dpstest.Start(t, func(o *emulator.Options) { o.AdminAddr = "127.0.0.1:0" })
+	all := e.Timeouts()
+	if len(all) != 2 {
+		t.Fatalf("%d servers, want HTTPS and admin", len(all))
+	}
+	for _, limits := range all {
+		for _, d := range limits {
+			if d <= 0 || d > time.Minute {
+				t.Errorf("limits are %v, want all of them set and short", limits)
+			}
+		}
+	}
+}
+
+// TestHugeHeader sends a URL and a header beyond the limit.
+func TestHugeHeader(t *testing.T) {
+	w := newWorld(t)
+	for _, req := range []struct{ path, header string }{
+		{"/" + strings.Repeat("a", 64<<10), ""}, {"/x", strings.Repeat("a", 64<<10)},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.info.HTTPS[0]+req.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-Big", req.header)
+		resp, err := w.anonymous.Do(r)
+		if err != nil {
+			continue // cut off while it was still sending
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+			t.Errorf("status %d, want 431", resp.StatusCode)
+		}
+	}
+	w.want(w.do(call{method: http.MethodGet, path: "/healthz"}), 200, 0)
+}
+
+func TestNotReadyWithoutStore(t *testing.T) {
+	e, err := emulator.Start(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{"/healthz": http.StatusOK, "/readyz": http.StatusServiceUnavailable} {
+		rec := httptest.NewRecorder()
+		e.Health().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
+		if rec.Code != want {
+			t.Errorf("%s after Close: %d %s, want %d", path, rec.Code, rec.Body, want)
+		}
+	}
+}
+
+func TestTokenFor(t *testing.T) {
+	if got := emulator.TokenFor(emulator.DevelopmentKey); got != emulator.DevelopmentToken {
+		t.Errorf("token of the development key = %q", got)
+	}
+	one, two := emulator.TokenFor("YSBrZXkgdGhhdCBub2JvZHkgZWxzZSBrbm93cy4uLi4="), emulator.TokenFor("YW5vdGhlciBrZXkgb2YgdGhlIHJpZ2h0IHNpemUuLi4=")
+	if one == two || len(one) < 40 || one == emulator.DevelopmentToken {
+		t.Errorf("tokens are %q and %q", one, two)
+	}
+	if got := emulator.TokenFor("not base64"); got != "" {
+		t.Errorf("token of a broken key = %q", got)
+	}
+	e := dpstest.Start(t, func(o *emulator.Options) { o.Key = "YSBrZXkgdGhhdCBub2JvZHkgZWxzZSBrbm93cy4uLi4=" })
+	if e.Info().Token != one {
+		t.Error("emulator has another token")
+	}
 }

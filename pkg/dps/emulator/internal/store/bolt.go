@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -225,8 +226,12 @@ func (r *boltReader) open(table, key string, sealed []byte) ([]byte, bool) {
 	return value, ok
 }
 
-// syncDir makes a rename in dir durable.
+// syncDir makes a rename in dir durable. Windows cannot sync a folder; there a
+// rename that a power cut undoes leaves the temporary file, which is thrown away.
 func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
 	f, err := os.Open(dir) //nolint:gosec // the user's own data folder
 	if err != nil {
 		return err
