@@ -183,7 +183,7 @@ func runCAVerify(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 	}
 	verified, err := client.VerifyCertificate(ctx, name, certs[0], existing.ETag)
 	if err != nil {
-		return refusedProof(ep.finish(err))
+		return ep.finish(err)
 	}
 	return printCA(env, opts.Output, viewCA(verified))
 }
@@ -214,7 +214,7 @@ func runCAProve(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 	}
 	proof, err := client.Prove(ctx, opts.Names[0], cert, sign, &arm.ProveOptions{Replace: opts.Force})
 	if err != nil {
-		return refusedProof(err)
+		return err
 	}
 	if proof.AlreadyVerified {
 		env.Notef("CA certificate %q is verified already", opts.Names[0])
@@ -222,15 +222,6 @@ func runCAProve(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 	v := viewCA(proof.Certificate)
 	v.Code = proof.Code
 	return printCA(env, opts.Output, v)
-}
-
-// refusedProof gives a refused proof of possession the exit code of a failed
-// verification.
-func refusedProof(err error) error {
-	if errors.Is(err, dps.ErrBadRequest) {
-		return cliapp.WithCode(err, cliapp.ExitRefused)
-	}
-	return err
 }
 
 func runCAList(ctx context.Context, env *cliapp.Env, opts caOptions) error {
