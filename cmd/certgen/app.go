@@ -13,11 +13,14 @@ const appDescription = `The certificates go to the folder ./pki (--dir, $CERTGEN
 
 --output json prints one document. Commands that make certificates, and list, print
    {dir, chainCa, renewed, certificates: [{name, profile, subject, issuer, serial,
-   notBefore, notAfter, keyType, sha1Thumbprint, sha256Thumbprint,
+   notBefore, notAfter, keyType, sha1Thumbprint, sha256Thumbprint, broken,
    files: {certificate, fullChain, key, pfx, pfxPassword}}]};
 inspect prints {items: [{source, format, certificates, chain, privateKey, request,
-files}]}, export {name, format, part, file, content}. Times are RFC 3339 in UTC, paths
-begin with the folder as it was given, and what there is not is left out.
+files, broken}]}, export {name, format, part, file, content}, doctor {reports: [{name,
+files, broken, role, roleGuessed, time, certificate, findings: [{severity, check, what,
+why, fix, certificate, predicted}], predicted, placements}], fatal, warning}. Times are
+RFC 3339 in UTC, paths begin with the folder as it was given, and what there is not is
+left out.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 pass phrase wrong or
 missing, 5 exists already, 6 verification failed, 7 folder in use, 8 partly done,
@@ -40,6 +43,7 @@ func newApp(env *cliapp.Env) *cli.App {
 			newExportCmd(env, runExport),
 			newRenewCmd(env, runRenew),
 			newInspectCmd(env, runInspect),
+			newDoctorCmd(env, runDoctor),
 			newListCmd(env, runList),
 		},
 	}

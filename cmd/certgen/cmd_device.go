@@ -18,6 +18,7 @@ type deviceOptions struct {
 	IDs        []string
 	Names      []string // in the folder, of the only ID; none: the ID
 	SelfSigned bool
+	Fault      pki.Fault // what is wrong on purpose; empty: nothing
 	PFX        pfxOptions
 }
 
@@ -32,13 +33,14 @@ func newDeviceCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, device
 			"   certgen device dev-1 dev-2 dev-3 --days 7 --pfx=false\n" +
 			"   certgen device old-box --key-type rsa-2048 --ca root --pfx-profile legacy\n" +
 			"   certgen device --self-signed standalone\n" +
-			"   certgen device dev-1 --name line-7-dev-1",
+			"   certgen device dev-1 --name line-7-dev-1\n" +
+			"   certgen device bad-device --broken expired",
 		Flags: append(append(append(keyFlags(),
 			&cli.BoolFlag{
 				Name: flagSelfSigned, Category: categoryIssuer,
 				Usage: "let the device sign its own certificate, for an individual enrollment",
 			},
-			nameFlag("ID"), caFlag("the lowest CA"), caKeyPasswordFlag(),
+			nameFlag("ID"), caFlag("the lowest CA"), caKeyPasswordFlag(), brokenFlag(),
 		), pfxFlags()...), writeFlags()...),
 		Before: cliapp.MinArgs(1, "ID"),
 		Action: func(c *cli.Context) error {
@@ -53,6 +55,9 @@ func newDeviceCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, device
 				return err
 			}
 			if opts.Names, err = readNames(c); err != nil {
+				return err
+			}
+			if err := opts.readBroken(c); err != nil {
 				return err
 			}
 			if err := opts.check(); err != nil {
@@ -107,6 +112,7 @@ func runDevice(ctx context.Context, env *cliapp.Env, opts deviceOptions) error {
 			Request:    opts.request(env, pki.ProfileDevice, id),
 			CA:         ca,
 			SelfSigned: opts.SelfSigned,
+			Fault:      opts.Fault,
 			PFX:        pfx,
 			Force:      opts.Force,
 			Passphrase: passphrase,
@@ -119,7 +125,13 @@ func runDevice(ctx context.Context, env *cliapp.Env, opts deviceOptions) error {
 		return err
 	}
 	issued = withAliases(issued, opts.Names)
+	if opts.Fault != "" {
+		noteBroken(env, opts)
+	}
 	return reportIssued(env, opts.commonOptions, opts.issueOptions, ws, issued, func(first certificate) []string {
+		if opts.Fault != "" {
+			return nextCommand(opts.Dir, "doctor", first.Name)
+		}
 		first.Name = opts.IDs[0] // whatever the folder calls it
 		return registerCommand(first)
 	})

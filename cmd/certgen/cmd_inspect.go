@@ -150,6 +150,6 @@ func inspectName(ctx context.Context, env *cliapp.Env, ws *workspace.Workspace, 
 	}
 	item := newInspection(name, c, env.Now())
 	paths := newFiles(ws.Dir(), entry.Files)
-	item.Files = &paths
+	item.Files, item.Broken = &paths, entry.Broken
 	return item, nil
 }

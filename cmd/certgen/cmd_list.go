@@ -78,7 +78,7 @@ func listTable(certs []certificate, now time.Time) string {
 	var out bytes.Buffer
 	rows := make([][]string, len(certs))
 	for i, c := range certs {
-		rows[i] = []string{c.Name, string(c.Profile), c.KeyType, formatTime(c.NotAfter), remaining(c.NotAfter, now), c.issuer()}
+		rows[i] = []string{c.Name, c.role(), c.KeyType, formatTime(c.NotAfter), remaining(c.NotAfter, now), c.issuer()}
 	}
 	view := cliapp.View{Columns: []string{"name", "profile", "key", "expires", "left", "issuer"}, Rows: rows}
 	table := &cliapp.Env{Out: &out}

@@ -46,6 +46,12 @@ const (
 	flagIDScope           = "id-scope"
 	flagHost              = "host"
 	flagShell             = "shell"
+	flagRole              = "role"
+	flagRegistrationID    = "registration-id"
+	flagCode              = "code"
+	flagEnrolled          = "enrolled"
+	flagAt                = "at"
+	flagBroken            = "broken"
 )
 
 // Environment variables. Those of passwords have no flag that takes the
@@ -63,6 +69,7 @@ const (
 	categoryIssuer   = "Issuer"
 	categoryPFX      = "PFX (PKCS#12)"
 	categoryPassword = "Password"
+	categoryRole     = "Role"
 )
 
 // commonOptions are what every command takes.

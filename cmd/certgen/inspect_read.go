@@ -18,6 +18,8 @@ import (
 // maxInput bounds a file that certgen reads; a chain with keys is a few KiB.
 const maxInput = 1 << 20
 
+var errTooLarge = fmt.Errorf("larger than %d KiB", maxInput>>10)
+
 // contents is what was found in a file.
 type contents struct {
 	Format       string // "pem", "der", "base64", "pfx"
@@ -76,7 +78,7 @@ func readAll(env *cliapp.Env, path string) ([]byte, error) {
 		return nil, fmt.Errorf("read %q: %w", path, err)
 	}
 	if len(data) > maxInput {
-		return nil, fmt.Errorf("read %q: larger than %d KiB", path, maxInput>>10)
+		return nil, fmt.Errorf("read %q: %w", path, errTooLarge)
 	}
 	return data, nil
 }

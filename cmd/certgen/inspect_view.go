@@ -18,7 +18,8 @@ type inspection struct {
 	Chain        *chainInfo           `json:"chain,omitempty"` // where there is more to check than one certificate
 	Key          *keyInfo             `json:"privateKey,omitempty"`
 	Request      *requestInfo         `json:"request,omitempty"`
-	Files        *files               `json:"files,omitempty"` // of a name in the folder
+	Files        *files               `json:"files,omitempty"`  // of a name in the folder
+	Broken       pki.Fault            `json:"broken,omitempty"` // what is wrong on purpose with that name
 }
 
 // chainInfo says whether the certificates form a valid chain from the first
@@ -117,6 +118,10 @@ func (item inspection) render(p *page, now time.Time) {
 		}
 		p.linef("  chain")
 		p.fields("    ", "check", verdict)
+	}
+	if item.Broken != "" {
+		p.linef("  broken on purpose")
+		p.fields("    ", "fault", string(item.Broken))
 	}
 	if item.Files != nil {
 		p.linef("  files")

@@ -179,7 +179,7 @@ func noteShortened(env *cliapp.Env, common commonOptions, opts issueOptions, b *
 	if opts.ExpiryAsked {
 		slack = time.Minute
 	}
-	if len(b.Issuers) > 0 && b.Certificate.NotAfter.Before(wantedEnd(opts.Validity, b.Certificate, env.Now()).Add(-slack)) {
+	if len(b.Issuers) > 0 && b.Certificate.NotAfter.Equal(b.Issuers[0].NotAfter) && b.Certificate.NotAfter.Before(wantedEnd(opts.Validity, b.Certificate, env.Now()).Add(-slack)) {
 		notef(env, common, "%q expires with its issuer, %s: make a CA that lasts longer to get more",
 			b.Certificate.Subject.CommonName, formatTime(b.Certificate.NotAfter))
 	}

@@ -27,7 +27,8 @@ type certificate struct {
 	Name    string      `json:"name"`
 	Profile pki.Profile `json:"profile"`
 	certificateInfo
-	Files files `json:"files"`
+	Broken pki.Fault `json:"broken,omitempty"` // what is wrong with it on purpose
+	Files  files     `json:"files"`
 }
 
 // files are the paths of what belongs to a certificate, below the folder as
@@ -63,7 +64,7 @@ func (f files) pairs() []string {
 
 func newCertificate(dir string, e workspace.Entry) certificate {
 	return certificate{
-		Name: e.Name, Profile: e.Profile, Files: newFiles(dir, e.Files),
+		Name: e.Name, Profile: e.Profile, Broken: e.Broken, Files: newFiles(dir, e.Files),
 		certificateInfo: certificateInfo{
 			Subject: e.Subject, Issuer: e.Issuer, Serial: e.Serial,
 			NotBefore: e.NotBefore, NotAfter: e.NotAfter, KeyType: string(e.KeyType),
@@ -90,7 +91,7 @@ func (r *result) render(now time.Time) string {
 	for _, c := range r.Certificates {
 		p.linef("%s", c.title())
 		p.fields("  ", append(c.Files.pairs(),
-			"subject", c.Subject, "issuer", c.issuer(), "key type", c.KeyType,
+			"broken", string(c.Broken), "subject", c.Subject, "issuer", c.issuer(), "key type", c.KeyType,
 			"expires", fmt.Sprintf("%s (%s)", formatTime(c.NotAfter), remaining(c.NotAfter, now)),
 			"SHA-1", c.SHA1Thumbprint, "SHA-256", c.SHA256Thumbprint)...)
 	}
@@ -109,6 +110,14 @@ func (c certificate) title() string {
 		return c.Name
 	}
 	return fmt.Sprintf("%s %s", c.Profile, c.Name)
+}
+
+// role is the profile, and what is wrong on purpose.
+func (c certificate) role() string {
+	if c.Broken == "" {
+		return string(c.Profile)
+	}
+	return fmt.Sprintf("%s, broken: %s", c.Profile, c.Broken)
 }
 
 func (c certificate) issuer() string {

@@ -25,7 +25,7 @@ var faultFindings = map[pki.Fault]finding{
 	pki.FaultWrongIssuer: {doctor.CheckChainComplete, "fatal", `"CN=Azure IoT Hub Wrong Issuer Test Only", is missing`, unknownCA,
 		[]doctor.CheckID{doctor.CheckSurplus}},
 	pki.FaultWeakKey:        {doctor.CheckKeyType, "fatal", "key", invalid, nil},
-	pki.FaultBadSignature:   {doctor.CheckChainSignature, "fatal", "is not that of", invalid, []doctor.CheckID{doctor.CheckSurplus}},
+	pki.FaultBadSignature:   {doctor.CheckChainSignature, "fatal", "is not that of", invalid, nil},
 	pki.FaultReordered:      {doctor.CheckChainOrder, "warning", "should come later", "", nil},
 	pki.FaultNoIntermediate: {doctor.CheckChainComplete, "fatal", `"CN=Azure IoT Hub Intermediate Cert Test Only", is missing`, unknownCA, nil},
 }

@@ -167,7 +167,9 @@ func (e *exam) ok(id CheckID, format string, args ...any) {
 // checkInput reports files that cannot be used.
 func (e *exam) checkInput() {
 	for _, s := range e.sources {
+		unsupported := errors.Is(s.keyErr, pki.ErrUnsupportedKey) || errors.Is(s.Err, pki.ErrUnsupportedKey)
 		switch {
+		case unsupported && e.weakCertificate(): // which has a finding that says the same
 		case s.Err != nil:
 			e.reportUnusable(s)
 		case s.keyErr != nil && errors.Is(s.keyErr, pki.ErrUnsupportedKey):
@@ -200,6 +202,14 @@ func (e *exam) checkInput() {
 		e.given = e.given[:maxCertificates]
 	}
 	e.ok(CheckInput, "%s in %s", count(len(e.given), "certificate"), count(len(e.sources), "file"))
+}
+
+// weakCertificate reports whether a given certificate has a key that is not accepted.
+func (e *exam) weakCertificate() bool {
+	return slices.ContainsFunc(e.given, func(it *item) bool {
+		_, known, accepted := describeKey(it.cert.PublicKey)
+		return known && !accepted
+	})
 }
 
 func (e *exam) reportUnusable(s *Source) {

@@ -74,13 +74,34 @@ func (e *exam) checkFileContents() {
 	if e.role == RoleGroup || e.role == RoleVerification {
 		return
 	}
+	claimed := e.claimed()
 	for _, it := range e.given {
 		if e.onPath(it) || selfIssued(it.cert) && e.end == endMissing { // a root that is not reached has its own finding
+			continue
+		}
+		if slices.Contains(claimed, it) {
 			continue
 		}
 		e.reportSurplus(it)
 	}
 	e.ok(CheckSurplus, "every certificate belongs to the chain")
+}
+
+// claimed returns the certificates that would be on the path if the last one were signed as it says.
+func (e *exam) claimed() []*item {
+	var out []*item
+	var next *item
+	switch e.end {
+	case endUnsigned:
+		next = e.impostor(e.last())
+	case endWrongName:
+		next = e.misnamed(e.last())
+	}
+	for next != nil && !slices.Contains(out, next) {
+		out = append(out, next)
+		next = e.issuer(next, e.given)
+	}
+	return out
 }
 
 func (e *exam) reportSurplus(it *item) {

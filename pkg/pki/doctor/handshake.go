@@ -20,23 +20,25 @@ func (e *exam) checkKeyMatch() {
 	if e.role == RoleVerification {
 		return
 	}
-	locked := ""
-	var strangers []*Source
+	own := e.keyOf(e.subject)
+	locked, strange := "", (*Source)(nil)
 	for _, s := range e.sources {
 		switch {
-		case s.Key != nil && pki.KeyMatches(e.subject.cert, s.Key):
-			e.ok(CheckKeyMatch, "the private key in %s belongs to %s", quote(s.Name), name(e.subject.cert))
-			return
-		case s.Key != nil:
-			strangers = append(strangers, s)
 		case s.KeyLocked:
 			locked = s.Name
+		case s.Key == nil || pki.KeyMatches(e.subject.cert, s.Key):
+		case (own == nil && e.role != RoleGroup) || !e.isKeyOfGiven(s):
+			strange = s
 		}
 	}
 	switch {
+	case strange != nil && e.role == RoleGroup:
+		e.reportStrangeCAKey(strange)
+	case strange != nil:
+		e.reportStrangeKey(strange)
+	case own != nil:
+		e.ok(CheckKeyMatch, "the private key in %s belongs to %s", quote(own.Name), name(e.subject.cert))
 	case e.role == RoleGroup:
-	case len(strangers) > 0:
-		e.reportStrangeKey(strangers[0])
 	case locked != "":
 		e.add(Finding{
 			Severity: SeverityInfo, Check: CheckKeyMatch,
@@ -49,6 +51,11 @@ func (e *exam) checkKeyMatch() {
 			Why: "the device needs the key that belongs to its certificate", Fix: "give the key file, too, to have it checked",
 		}, nil)
 	}
+}
+
+// isKeyOfGiven reports whether the key of a source belongs to any given certificate.
+func (e *exam) isKeyOfGiven(s *Source) bool {
+	return slices.ContainsFunc(e.given, func(it *item) bool { return pki.KeyMatches(it.cert, s.Key) })
 }
 
 func (e *exam) reportStrangeKey(s *Source) {
@@ -64,6 +71,16 @@ func (e *exam) reportStrangeKey(s *Source) {
 		}
 	}
 	e.add(f, e.subject)
+}
+
+// reportStrangeCAKey is for a CA, whose key the service never sees.
+func (e *exam) reportStrangeCAKey(s *Source) {
+	e.add(Finding{
+		Severity: SeverityWarning, Check: CheckKeyMatch,
+		What: fmt.Sprintf("the private key in %s does not belong to %s", quote(s.Name), name(e.subject.cert)),
+		Why:  "what it signs is refused as not signed by this CA, devices and proofs of possession alike",
+		Fix:  "use the key that was made with this certificate, or make the CA again",
+	}, e.subject)
 }
 
 // checkChainOrder checks the order within each file that holds the certificate together with others. A PFX has no

@@ -23,6 +23,15 @@ func (e *exam) reportMissing() {
 		}, it)
 	case len(e.path) > 1 && e.strayRoot() != nil:
 		e.reportGap(it, e.strayRoot())
+	case e.circle(it) != nil:
+		e.add(Finding{
+			Severity: SeverityWarning, Check: CheckChainComplete,
+			What: fmt.Sprintf("the issuers go round in a circle: %s was issued by %s, which it issued itself or through others",
+				name(it.cert), name(e.circle(it).cert)),
+			Why: "no root is among them, so the chain ends nowhere; the service accepts it only if one of them is verified or " +
+				"has a self-signed twin that is",
+			Fix: "present the certificate of the CA that leads to the root, not the one that another CA issued for it",
+		}, it)
 	case len(e.path) > 1:
 		e.add(Finding{
 			Severity: SeverityInfo, Check: CheckChainComplete,
@@ -34,6 +43,16 @@ func (e *exam) reportMissing() {
 	default:
 		e.reportLoneLeaf(it)
 	}
+}
+
+// circle returns the certificate of the path that issued it, although it stands below.
+func (e *exam) circle(it *item) *item {
+	for _, c := range e.path {
+		if namesIssuer(it.cert, c.cert) && e.links.check(it.cert, c.cert) == signed {
+			return c
+		}
+	}
+	return nil
 }
 
 // reportMissingIntermediate is for an intermediate that exists but is not presented.

@@ -92,8 +92,12 @@ func (e *exam) placeHandshake() *Placement {
 	case len(want) > 1:
 		p.Text += "; no file holds exactly that: join them in this order"
 	}
-	if p.KeyFile != "" && p.KeyFile != p.File {
+	switch {
+	case p.KeyFile == "" || p.KeyFile == p.File:
+	case p.File != "":
 		p.Text += fmt.Sprintf(" with the key %s", quote(p.KeyFile))
+	default:
+		p.Text += fmt.Sprintf("; its key is in %s", quote(p.KeyFile))
 	}
 	return p
 }

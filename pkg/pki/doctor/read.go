@@ -161,7 +161,7 @@ func mentions(data []byte, word string) bool {
 
 // decodeBase64 decodes data that is nothing but base64 with white space.
 func decodeBase64(data []byte) ([]byte, bool) {
-	compact := bytes.Join(bytes.Fields(data), nil)
+	compact := bytes.Join(bytes.Fields(bytes.TrimPrefix(data, []byte("\ufeff"))), nil)
 	if len(compact) < 16 {
 		return nil, false
 	}

@@ -82,6 +82,7 @@ func TestRead(t *testing.T) {
 		{"encrypted key, no pass phrase", join(locked, chain), nil, doctor.FormatPEM, 3, false, true},
 		{"PFX", pfx(t, b, "pw"), opts, doctor.FormatPFX, 3, true, false},
 		{"PFX without password", pfx(t, b, ""), nil, doctor.FormatPFX, 3, true, false},
+		{"PFX in base64, marked", join([]byte("\ufeff"), []byte(base64.StdEncoding.EncodeToString(pfx(t, b, "pw"))), []byte("\r\n")), opts, doctor.FormatPFX, 3, true, false},
 		{"PFX in base64", []byte(base64.StdEncoding.EncodeToString(pfx(t, b, "pw"))), opts, doctor.FormatPFX, 3, true, false},
 	}
 	for _, tt := range tests {

@@ -138,7 +138,7 @@ func (e *exam) checkRole() {
 			Fix:  "make an individual enrollment of it, or issue it with the CA of the group",
 		}, e.subject)
 	}
-	e.ok(CheckRole, "%s can be %s", name(cert), e.role.describe())
+	e.ok(CheckRole, "%s can be %s", name(cert), e.role.Describe())
 }
 
 // checkIndividualCA tells a CA in the place of a device from a self-signed device certificate that openssl marked as
@@ -163,7 +163,8 @@ func (e *exam) checkIndividualCA() {
 	e.add(f, e.subject)
 }
 
-func (r Role) describe() string {
+// Describe says in words what the role is, as in "checked as ...".
+func (r Role) Describe() string {
 	switch r {
 	case RoleGroup:
 		return "the CA of an enrollment group"

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/dpskit/dpskit/cmd/internal/cliapp"
+	"github.com/dpskit/dpskit/pkg/pki"
+)
+
+// brokenFlag asks for a certificate that is wrong on purpose.
+func brokenFlag() cli.Flag {
+	return &cli.StringFlag{
+		Name: flagBroken,
+		Usage: "for tests of your own services only: make it wrong in one `WAY`: " + strings.Join(faultNames(), ", ") +
+			"; certgen list, inspect and doctor tell it",
+	}
+}
+
+func faultNames() []string {
+	var names []string
+	for _, f := range pki.AllFaults() {
+		names = append(names, string(f))
+	}
+	return names
+}
+
+// readBroken reads --broken and finds out what does not go with it.
+func (opts *deviceOptions) readBroken(c *cli.Context) error {
+	if !c.IsSet(flagBroken) {
+		return nil
+	}
+	fault, err := pki.ParseFault(c.String(flagBroken))
+	if err != nil {
+		return cliapp.Usagef("invalid --%s %q: want %s", flagBroken, c.String(flagBroken), strings.Join(faultNames(), ", "))
+	}
+	opts.Fault = fault
+	dated := c.IsSet(flagNotBefore) || c.IsSet(flagNotAfter)
+	switch {
+	case fault.InChain() && opts.SelfSigned:
+		return cliapp.Usagef("--%s %s is a fault of the chain, and a self-signed certificate has none", flagBroken, fault)
+	case (fault == pki.FaultExpired || fault == pki.FaultNotYetValid) && dated:
+		return cliapp.Usagef("--%s %s sets the dates itself; --%s is its lifetime", flagBroken, fault, flagDays)
+	}
+	if fault == pki.FaultWeakKey && !c.IsSet(flagKeyType) {
+		opts.KeyType = "" // the weak key that TLS libraries can still present
+	}
+	return nil
+}
+
+// noteBroken says loudly what was made.
+func noteBroken(env *cliapp.Env, opts deviceOptions) {
+	notef(env, opts.commonOptions, "broken on purpose (%s): use it for nothing but tests of your own services", opts.Fault)
+}
