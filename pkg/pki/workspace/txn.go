@@ -139,7 +139,12 @@ func (c *change) commit() error {
 		_ = c.f.remove(temp)
 		return err
 	}
-	if err := finish(c.f, c.journal); err != nil {
+	// Without this a power cut could keep renames and lose the journal.
+	err = c.f.syncDir(".")
+	if err == nil {
+		err = finish(c.f, c.journal)
+	}
+	if err != nil {
 		return fmt.Errorf("%w; the change is recorded and the next command on the workspace finishes it", err)
 	}
 	c.journal = journal{}
@@ -174,15 +179,20 @@ func (c *change) abandon() {
 	}
 }
 
-// finish carries out a journal, from the beginning or from wherever it was interrupted.
+// finish carries out a journal, from the beginning or from wherever it was interrupted. The old files are safe in
+// their new place before a new file takes the old place, and everything is before the journal goes.
 func finish(f *folder, j journal) error {
-	dirs := []string{"."}
+	var dirs []string
 	for _, m := range j.Moves {
 		if err := finishMove(f, m); err != nil {
 			return err
 		}
-		dirs = append(dirs, path.Dir(m.From), path.Dir(m.To))
+		dirs = append(dirs, path.Dir(m.From), path.Dir(m.To), path.Dir(path.Dir(m.To)))
 	}
+	if err := syncDirs(f, dirs); err != nil {
+		return err
+	}
+	dirs = []string{"."}
 	for _, r := range j.Renames {
 		from, err := f.lstat(r.From)
 		if err != nil {
@@ -196,16 +206,30 @@ func finish(f *folder, j journal) error {
 		}
 		dirs = append(dirs, path.Dir(r.To))
 	}
-	slices.Sort(dirs)
-	for _, dir := range slices.Compact(dirs) {
-		if err := f.syncDir(dir); err != nil {
-			return err
-		}
+	if err := syncDirs(f, dirs); err != nil {
+		return err
 	}
 	if err := f.remove(journalFile); err != nil {
 		return err
 	}
 	return f.syncDir(".")
+}
+
+func syncDirs(f *folder, dirs []string) error {
+	slices.Sort(dirs)
+	for _, dir := range slices.Compact(dirs) {
+		info, err := f.lstat(dir)
+		if err != nil {
+			return err
+		}
+		if info == nil {
+			continue // nothing was moved there
+		}
+		if err := f.syncDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // finishMove moves an old file away unless that is done: then its place may hold the new file already.
