@@ -148,7 +148,7 @@ func show(name string, v any) string {
 	if object, ok := v.(map[string]any); ok && name == "customAllocationDefinition" {
 		shown := maps.Clone(object)
 		if text, ok := shown["webhookUrl"].(string); ok {
-			shown["webhookUrl"] = withoutQuery(text)
+			shown["webhookUrl"] = HideQuery(text)
 		}
 		v = shown
 	}
@@ -161,8 +161,9 @@ func show(name string, v any) string {
 	return strings.TrimSpace(b.String())
 }
 
-// withoutQuery cuts what may be the key of a function from a URL.
-func withoutQuery(text string) string {
+// HideQuery returns a URL without what may be the key of a function: the query, the
+// fragment and the user.
+func HideQuery(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {
 		return "REDACTED"

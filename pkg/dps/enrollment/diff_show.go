@@ -36,6 +36,9 @@ func showTPM(a *service.TPMAttestation) string {
 	if a == nil || a.EndorsementKey == "" {
 		return ""
 	}
+	if len(a.EndorsementKey) <= 16 {
+		return "endorsement key " + a.EndorsementKey
+	}
 	return fmt.Sprintf("endorsement key %.12s…", a.EndorsementKey)
 }
 

@@ -73,7 +73,9 @@ func TestDiff(t *testing.T) {
 			want: []enrollment.Difference{{Member: "attestation.type", Before: "symmetricKey", After: "tpm"}}},
 		{name: "another TPM", before: func(e *service.IndividualEnrollment) {
 			e.Attestation = service.Attestation{Type: service.AttestationTPM}
-		}, after: func(e *service.IndividualEnrollment) { e.Attestation = service.EndorsementKey("AToAAQALAAMAsgAg", "") },
+		}, after: func(e *service.IndividualEnrollment) {
+			e.Attestation = service.EndorsementKey("AToAAQALAAMAsgAgg3GX", "")
+		},
 			want: []enrollment.Difference{{Member: "attestation.tpm", After: "endorsement key AToAAQALAAMA…"}}},
 	}
 	for _, tt := range tests {

@@ -1,7 +1,6 @@
 package enrollment
 
 import (
-	"crypto/x509"
 	"time"
 
 	"github.com/dpskit/dpskit/pkg/dps/service"
@@ -27,18 +26,22 @@ func (c *checker) warnPair(member string, pair *service.X509Certificates, now ti
 	}
 	primary := c.warnCertificate(member+".primary", pair.Primary, now)
 	secondary := c.warnCertificate(member+".secondary", pair.Secondary, now)
-	if primary != nil && secondary != nil && primary.Equal(secondary) {
+	if primary != "" && primary == secondary {
 		c.add(member+".secondary", "a secondary is for a rollover: give the new certificate there", "it is the primary certificate once more")
 	}
 }
 
-func (c *checker) warnCertificate(member string, slot *service.X509CertificateWithInfo, now time.Time) *x509.Certificate {
-	if slot == nil || slot.Certificate == "" {
-		return nil
+// warnCertificate returns the thumbprint; "" if there is no certificate.
+func (c *checker) warnCertificate(member string, slot *service.X509CertificateWithInfo, now time.Time) string {
+	switch {
+	case slot == nil:
+		return ""
+	case slot.Certificate == "" && slot.Info != nil:
+		return slot.Info.SHA256Thumbprint // stored already, and warned of then
 	}
 	certs, err := pki.ParseCertificates([]byte(slot.Certificate))
 	if err != nil {
-		return nil
+		return ""
 	}
 	cert := certs[0]
 	switch {
@@ -50,5 +53,5 @@ func (c *checker) warnCertificate(member string, slot *service.X509CertificateWi
 	if c.Individual && cert.Subject.CommonName != *c.ID {
 		c.add(member, "the device is refused unless both are the same", "its common name %q is not the registration id %q", cert.Subject.CommonName, *c.ID)
 	}
-	return cert
+	return pki.SHA256Thumbprint(cert)
 }

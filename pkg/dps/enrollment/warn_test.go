@@ -8,6 +8,7 @@ import (
 
 	"github.com/dpskit/dpskit/pkg/dps/enrollment"
 	"github.com/dpskit/dpskit/pkg/dps/service"
+	"github.com/dpskit/dpskit/pkg/pki"
 	"github.com/dpskit/dpskit/pkg/pki/pkitest"
 )
 
@@ -36,6 +37,11 @@ func TestWarnings(t *testing.T) {
 			want: []string{primary}, says: `"dev-1" is not the registration id "dev-2"`},
 		{name: "the same twice", change: func(e *service.IndividualEnrollment) {
 			e.Attestation = service.ClientCertificate(dev.Certificate, dev.Certificate)
+		}, want: []string{secondary}, says: "once more"},
+		{name: "the stored one once more", change: func(e *service.IndividualEnrollment) {
+			e.Attestation = service.ClientCertificate(dev.Certificate, dev.Certificate)
+			e.Attestation.X509.ClientCertificates.Primary = &service.X509CertificateWithInfo{
+				Info: &service.X509CertificateInfo{SHA256Thumbprint: pki.SHA256Thumbprint(dev.Certificate)}}
 		}, want: []string{secondary}, says: "once more"},
 		{name: "unreadable ones are the business of Check", change: func(e *service.IndividualEnrollment) {
 			e.Attestation.X509.ClientCertificates.Primary.Certificate = "x"
