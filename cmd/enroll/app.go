@@ -25,6 +25,7 @@ func newApp(env *cliapp.Env) *cli.App {
 		Commands: []*cli.Command{
 			newCACmd(env),
 			newGroupCmd(env),
+			newIndividualCmd(env),
 			newRegistrationCmd(env),
 			newDeviceCmd(env),
 			newEmulatorCmd(env, runEmulator),

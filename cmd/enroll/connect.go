@@ -72,11 +72,12 @@ type endpoint struct {
 	client     *http.Client
 	dryRun     *dryRun
 	opts       connectOptions
+	now        func() time.Time
 }
 
 // connect decides from the options which DPS is meant. Nothing is sent.
 func connect(env *cliapp.Env, opts connectOptions) (*endpoint, error) {
-	ep := &endpoint{opts: opts}
+	ep := &endpoint{opts: opts, now: env.Now}
 	if err := ep.chooseHost(env); err != nil {
 		return nil, err
 	}
@@ -84,6 +85,7 @@ func connect(env *cliapp.Env, opts connectOptions) (*endpoint, error) {
 		return nil, err
 	}
 	ep.client = httpClient(ep.roots)
+	ep.client.Transport = &waits{env: env, next: ep.client.Transport}
 	if opts.DryRun {
 		ep.dryRun = &dryRun{out: env.Out, next: ep.client.Transport}
 		ep.client.Transport = ep.dryRun
@@ -168,7 +170,7 @@ func (ep *endpoint) service() (*service.Client, error) {
 		cred = service.Token(token)
 	}
 	return service.NewClient(ep.host, cred, &service.ClientOptions{
-		APIVersion: ep.opts.APIVersion, HTTPClient: ep.client, Logger: ep.opts.Logger,
+		APIVersion: ep.opts.APIVersion, HTTPClient: ep.client, Logger: ep.opts.Logger, Now: ep.now,
 	})
 }
 
@@ -237,11 +239,3 @@ func (o connectOptions) withTimeout(ctx context.Context) (context.Context, conte
 }
 
 var errTimeout = errors.New("no answer within --timeout")
-
-// stripPort returns the host without its port.
-func stripPort(host string) string {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		return h
-	}
-	return strings.Trim(host, "[]")
-}

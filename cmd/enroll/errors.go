@@ -81,7 +81,7 @@ func addressInUse(err error) bool {
 
 func splitHint(e dps.Explanation) []string {
 	var lines []string
-	for _, s := range []string{e.Why, e.Fix} {
+	for _, s := range []string{e.What, e.Why, e.Fix} {
 		if s = strings.TrimSpace(s); s != "" {
 			lines = append(lines, s)
 		}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/dpskit/dpskit/cmd/internal/cliapp"
+	"github.com/dpskit/dpskit/pkg/dps"
+)
+
+// waits is a transport that says why a command is slow: that the service asks
+// to slow down, or fails, so that the client waits before it tries again.
+type waits struct {
+	env  *cliapp.Env
+	next http.RoundTripper
+}
+
+func (w *waits) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := w.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	switch resp.StatusCode {
+	case http.StatusTooManyRequests, http.StatusRequestTimeout, http.StatusInternalServerError,
+		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		w.note(resp)
+	}
+	return resp, nil
+}
+
+func (w *waits) note(resp *http.Response) {
+	asks := ""
+	if delay, ok := dps.ParseRetryAfter(resp.Header.Get("Retry-After"), w.reference(resp)); ok && delay > 0 {
+		asks = " and asks to wait " + delay.Round(time.Second).String()
+	}
+	w.env.Notef("%s answers %d %s%s", resp.Request.URL.Host, resp.StatusCode, http.StatusText(resp.StatusCode), asks)
+}
+
+// reference is the clock that a date in Retry-After is measured against: the
+// server's own, if it says what time it has.
+func (w *waits) reference(resp *http.Response) time.Time {
+	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		return date
+	}
+	return w.env.Now()
+}

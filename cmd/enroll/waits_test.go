@@ -1,0 +1,56 @@
+package main
+
+import (
+	"bytes"
+	"net/http"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/dpskit/dpskit/cmd/internal/cliapp"
+)
+
+type answer struct{ resp *http.Response }
+
+func (a answer) RoundTrip(req *http.Request) (*http.Response, error) {
+	a.resp.Request = req
+	return a.resp, nil
+}
+
+func TestWaitsSayWhy(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	tests := []struct {
+		name   string
+		status int
+		header http.Header
+		want   string
+	}{
+		{"success", 200, http.Header{"Retry-After": {"7"}}, ""},
+		{"an accepted operation", 202, http.Header{"Retry-After": {"3"}}, ""},
+		{"not found", 404, nil, ""},
+		{"seconds", 429, http.Header{"Retry-After": {"7"}}, "h:1 answers 429 Too Many Requests and asks to wait 7s\n"},
+		{"a date by the server's clock", 429, http.Header{"Retry-After": {"Fri, 02 Jan 2026 03:05:10 GMT"}, "Date": {"Fri, 02 Jan 2026 03:05:00 GMT"}},
+			"h:1 answers 429 Too Many Requests and asks to wait 10s\n"},
+		{"a date without the server's clock", 429, http.Header{"Retry-After": {"Fri, 02 Jan 2026 03:05:05 GMT"}}, "h:1 answers 429 Too Many Requests and asks to wait 1m0s\n"},
+		{"garbage", 429, http.Header{"Retry-After": {"soon\x1b[2J"}}, "h:1 answers 429 Too Many Requests\n"},
+		{"zero", 429, http.Header{"Retry-After": {"0"}}, "h:1 answers 429 Too Many Requests\n"},
+		{"unavailable", 503, nil, "h:1 answers 503 Service Unavailable\n"},
+		{"not implemented is final", 501, nil, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var out bytes.Buffer
+			if tt.header == nil {
+				tt.header = http.Header{}
+			}
+			w := &waits{env: &cliapp.Env{Err: &out, Now: func() time.Time { return now }}, next: answer{&http.Response{StatusCode: tt.status, Header: tt.header}}}
+			resp, err := w.RoundTrip(&http.Request{URL: &url.URL{Host: "h:1", Path: "/secret"}})
+			if err != nil || resp.StatusCode != tt.status {
+				t.Fatal(resp, err)
+			}
+			if out.String() != tt.want {
+				t.Errorf("got %q, want %q", out.String(), tt.want)
+			}
+		})
+	}
+}
