@@ -157,37 +157,39 @@ func testAuthority(t *testing.T) *pki.Authority {
 
 // All formats hold the same files with the same modes.
 func TestWrite(t *testing.T) {
-	ids := append(list{}, hardIDs...)
-	for i := range 1100 { // more than one folder
-		ids = append(ids, fmt.Sprintf("dev-%04d", i))
+	ids := make(list, 2020)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("dev-%04d", i)
 	}
+	shard := fleet.Shard{Index: 49, Count: 100} // devices 989 to 1009, on both sides of a folder
+	copy(ids[989:], hardIDs)
 	ca := testAuthority(t)
 	for format, read := range readers() {
 		t.Run(string(format), func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "sub", "fleet")
-			opts := fleet.Options{Authority: ca, IDs: ids, Now: func() time.Time { return testTime }}
+			opts := fleet.Options{Authority: ca, IDs: ids, Shard: shard, Now: func() time.Time { return testTime }}
 			result, err := fleet.Write(t.Context(), opts, fleet.Target{Format: format, Path: out})
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := fleet.Result{Summary: fleet.Summary{Devices: len(ids), Made: len(ids)}, Path: out, Index: out + ".index.csv"}
+			want := fleet.Result{Summary: fleet.Summary{Devices: 21, Made: 21}, Path: out, Index: out + ".index.csv"}
 			if format == fleet.FormatFiles {
-				want.Index = filepath.Join(out, "index.csv")
+				want.Index = filepath.Join(out, "index-49-of-100.csv")
 			}
 			if diff := cmp.Diff(want, result); diff != "" {
 				t.Errorf("result (-want +got):\n%s", diff)
 			}
 			got := read(t, out)
-			delete(got, "index.csv")
-			delete(got, "fleet.json")
-			checkMembers(t, got, ca, ids)
-			checkIndex(t, readIndex(t, result.Index), got, ids)
+			delete(got, "index-49-of-100.csv")
+			delete(got, "fleet-49-of-100.json")
+			checkMembers(t, got, ca, ids, 989, 1010)
+			checkIndex(t, readIndex(t, result.Index), got, ids[989:1010])
 			checkNothingElse(t, filepath.Dir(out), result)
 		})
 	}
 }
 
-func checkMembers(t *testing.T, got map[string]member, ca *pki.Authority, ids fleet.IDs) {
+func checkMembers(t *testing.T, got map[string]member, ca *pki.Authority, ids fleet.IDs, from, to int) {
 	t.Helper()
 	files := 0
 	for name, m := range got {
@@ -208,10 +210,10 @@ func checkMembers(t *testing.T, got map[string]member, ca *pki.Authority, ids fl
 			files++
 		}
 	}
-	if files != 3*ids.Len() {
-		t.Errorf("%d files, want %d", files, 3*ids.Len())
+	if files != 3*(to-from) {
+		t.Errorf("%d files, want %d", files, 3*(to-from))
 	}
-	for i := range ids.Len() {
+	for i := from; i < to; i++ {
 		stem, bucket := fleet.FileStem(ids.ID(i)), fmt.Sprintf("%05d/", i/1000)
 		cert := parse(t, got["certs/"+bucket+stem+".cert.pem"].data)
 		key, err := pki.ParseKey([]byte(got["private/"+bucket+stem+".key.pem"].data), nil)
@@ -294,7 +296,7 @@ func TestArchivesWithOtherPrograms(t *testing.T) {
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%v: %v\n%s", cmd, err, out)
 			}
-			checkMembers(t, readFolder(t, to), opts.Authority, opts.IDs)
+			checkMembers(t, readFolder(t, to), opts.Authority, opts.IDs, 0, opts.IDs.Len())
 		})
 	}
 }
@@ -465,14 +467,14 @@ func TestForceKeepsWhatItReplaces(t *testing.T) {
 
 func TestPartsShareAFolder(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "fleet")
-	opts := options(t, 2100)
+	opts := options(t, 60)
 	for _, i := range []int{2, 0, 1} {
 		opts.Shard = fleet.Shard{Index: i, Count: 3}
 		result, err := fleet.Write(t.Context(), opts, fleet.Target{Path: out})
-		if err != nil || result.Made != 700 {
+		if err != nil || result.Made != 20 {
 			t.Fatalf("part %d: %+v, %v", i, result, err)
 		}
-		if rows := readIndex(t, result.Index); len(rows) != 700 || rows[0][0] != opts.IDs.ID(700*i) {
+		if rows := readIndex(t, result.Index); len(rows) != 20 || rows[0][0] != opts.IDs.ID(20*i) {
 			t.Errorf("part %d: index %q has %d rows", i, result.Index, len(rows))
 		}
 	}
