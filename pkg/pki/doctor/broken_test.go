@@ -117,7 +117,7 @@ func TestFindsEveryFaultSelfSigned(t *testing.T) {
 		case pki.FaultBadSignature: // the service compares the certificate as it is
 			want.predicted, want.word = "", "is not its own"
 		case pki.FaultCATrue:
-			want.check, want.word = doctor.CheckRole, "is a CA certificate"
+			want.check, want.severity, want.word, want.predicted = doctor.CheckRole, "warning", "is self-signed and marked as a CA", ""
 		}
 		r := check(files(t, b), doctor.Options{Role: doctor.RoleIndividual})
 		expect(t, r, want.check, want.severity, want.word, want.predicted)

@@ -256,7 +256,7 @@ func TestSignatureHash(t *testing.T) {
 		predicted string
 	}{
 		{x509.ECDSAWithSHA256, "ok", ""},
-		{x509.ECDSAWithSHA1, "warning", ""},
+		{x509.ECDSAWithSHA1, "fatal", invalid},
 		{x509.MD5WithRSA, "fatal", invalid},
 	}
 	for _, tt := range tests {

@@ -47,7 +47,7 @@ func (e *exam) served() []*x509.Certificate {
 		out = append(out, it.cert)
 	}
 	roots := e.opts.CAs
-	if len(roots) == 0 && e.opts.Enrolled != nil {
+	if roots == nil && e.opts.Enrolled != nil {
 		roots = []*x509.Certificate{e.opts.Enrolled}
 	}
 	if e.end == endMissing {
@@ -86,7 +86,7 @@ func (e *exam) checkDeviceEnrollment() {
 
 // checkAnchor checks that a certificate of the path, at or above the one that the group holds, is a verified CA.
 func (e *exam) checkAnchor(path []*x509.Certificate, from int) {
-	if len(e.opts.CAs) == 0 || e.refused(CheckChainComplete) || e.refused(CheckChainSignature) {
+	if e.opts.CAs == nil || e.refused(CheckChainComplete) || e.refused(CheckChainSignature) {
 		return
 	}
 	for _, cert := range path[min(from, len(path)):] {
@@ -141,7 +141,7 @@ func (e *exam) reportNotEnrolled(path []*x509.Certificate) {
 	}
 	incomplete := e.refused(CheckChainComplete) || e.refused(CheckChainKeyID)
 	anchored := slices.ContainsFunc(path[1:], func(c *x509.Certificate) bool { return slices.ContainsFunc(e.opts.CAs, c.Equal) })
-	if couldBeCA(enrolled) && (incomplete || len(e.opts.CAs) > 0 && !anchored) {
+	if couldBeCA(enrolled) && (incomplete || e.opts.CAs != nil && !anchored) {
 		f.Predicted = &answerUnknownCA
 	}
 	e.add(f, e.subject)
@@ -149,7 +149,7 @@ func (e *exam) reportNotEnrolled(path []*x509.Certificate) {
 
 // checkGroupEnrollment checks that the CA is verified or leads to a verified one.
 func (e *exam) checkGroupEnrollment() {
-	if len(e.opts.CAs) == 0 {
+	if e.opts.CAs == nil {
 		return
 	}
 	for _, it := range e.levels() {
@@ -188,7 +188,7 @@ func (e *exam) checkIndividualEnrollment() {
 			Fix:  fmt.Sprintf("put %s (SHA-1 %s) into the enrollment", name(cert), pki.SHA1Thumbprint(cert)),
 		}, e.subject)
 	}
-	if len(e.opts.CAs) == 0 || selfIssued(cert) {
+	if e.opts.CAs == nil || selfIssued(cert) {
 		return
 	}
 	for _, it := range e.levels()[1:] {

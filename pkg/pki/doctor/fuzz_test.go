@@ -11,7 +11,7 @@ import (
 
 // Any two files come to a report that holds what a report promises, or to an error about a password.
 func FuzzCheck(f *testing.F) {
-	b := device(f, "dev-1")
+	b := newDevice(f, "dev-1")
 	chain, key, file := b.FullChainPEM(), keyPEM(f, b), pfx(f, b, "")
 	f.Add(chain, key, "device")
 	f.Add(b.Certificate.Raw, file, "")

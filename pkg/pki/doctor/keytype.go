@@ -60,21 +60,15 @@ func (e *exam) checkHashes() {
 			continue
 		}
 		f := Finding{
-			Severity: SeverityWarning, Check: CheckSignatureHash,
+			Severity: SeverityFatal, Check: CheckSignatureHash, Predicted: &answerInvalid,
 			What: fmt.Sprintf("%s is signed with a weak hash: %s", name(it.cert), it.cert.SignatureAlgorithm),
-			Why: "the service documents SHA-256 only; TLS 1.3, and openssl at its default level, refuse SHA-1 and what it does " +
-				"with SHA-1 is not known",
-			Fix: "issue the certificate again with SHA-256",
+			Why:  "such signatures can be forged; TLS libraries refuse them, and the service documents SHA-256 only",
+			Fix:  "issue the certificate again with SHA-256",
 		}
 		switch it.cert.SignatureAlgorithm {
-		case x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1:
-		case x509.MD5WithRSA, x509.MD2WithRSA:
-			f.Severity, f.Predicted = SeverityFatal, &answerInvalid
-			f.Why = "MD5 signatures can be forged, and no TLS library accepts them any more"
-		default:
-			continue
+		case x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1, x509.MD5WithRSA, x509.MD2WithRSA:
+			e.add(f, it)
 		}
-		e.add(f, it)
 	}
 	e.ok(CheckSignatureHash, "no signature uses a weak hash")
 }

@@ -177,7 +177,7 @@ const (
 	noTLS     = "none: the TLS handshake fails before the service sees the certificate"
 )
 
-func device(t testing.TB, id string) *pki.Bundle {
+func newDevice(t testing.TB, id string) *pki.Bundle {
 	t.Helper()
 	root, err := pki.NewRoot(&pki.CAOptions{Now: clock})
 	if err != nil {

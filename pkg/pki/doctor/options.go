@@ -54,7 +54,8 @@ type Options struct {
 	// Enrolled is the certificate that the enrollment holds: the signing certificate of a group, or the client
 	// certificate of an individual enrollment.
 	Enrolled *x509.Certificate
-	// CAs are the CA certificates in the list of the service, verified ones.
+	// CAs are the CA certificates in the list of the service, verified ones. Nil means that the list is not known, an
+	// empty slice that it is empty.
 	CAs []*x509.Certificate
 	// Known are certificates that exist but are not presented, such as the CAs of a workspace. They help to name what
 	// is missing.

@@ -49,7 +49,7 @@ func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 
 // Whatever dress the certificates come in, the same is found in them.
 func TestRead(t *testing.T) {
-	b := device(t, "dev-1")
+	b := newDevice(t, "dev-1")
 	chain, key := b.FullChainPEM(), keyPEM(t, b)
 	keyDER, _ := pem.Decode(key)
 	locked, err := pki.EncodeEncryptedKeyPEM(b.Key, []byte("x"))
@@ -103,7 +103,7 @@ func TestRead(t *testing.T) {
 
 // Wrong and missing passwords are errors, because nobody can say what is in the file.
 func TestReadPasswords(t *testing.T) {
-	b := device(t, "dev-1")
+	b := newDevice(t, "dev-1")
 	locked, err := pki.EncodeEncryptedKeyPEM(b.Key, []byte("x"))
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +168,7 @@ func TestSourceErrors(t *testing.T) {
 
 // Content that cannot be used becomes a finding, at once, and the other files are checked all the same.
 func TestReadUnusable(t *testing.T) {
-	b := device(t, "dev-1")
+	b := newDevice(t, "dev-1")
 	chain, key := b.FullChainPEM(), keyPEM(t, b)
 	weak, err := pki.SelfSignedBroken(pki.IssueRequest{CommonName: "weak", Now: clock}, pki.FaultWeakKey)
 	if err != nil {

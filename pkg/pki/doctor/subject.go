@@ -100,9 +100,10 @@ func (e *exam) lowestCA() *item {
 	return e.lowest()
 }
 
-// issuedAny reports whether another given certificate names it as its issuer.
+// issuedAny reports whether another certificate names it as its issuer.
 func (e *exam) issuedAny(it *item) bool {
-	return slices.ContainsFunc(e.given, func(other *item) bool { return other != it && namesIssuer(other.cert, it.cert) })
+	issued := func(other *item) bool { return other != it && namesIssuer(other.cert, it.cert) }
+	return slices.ContainsFunc(e.given, issued) || slices.ContainsFunc(e.known, issued)
 }
 
 // keyOf returns the source with the private key of a certificate.
@@ -142,7 +143,8 @@ func (e *exam) checkRole() {
 }
 
 // checkIndividualCA tells a CA in the place of a device from a self-signed device certificate that openssl marked as
-// a CA, which it does unless told otherwise.
+// a CA, which it does unless told otherwise. The latter has a name that a device can have, and issued nothing; the
+// device has its key, or it may not even sign certificates.
 func (e *exam) checkIndividualCA() {
 	cert := e.subject.cert
 	f := Finding{
@@ -152,9 +154,8 @@ func (e *exam) checkIndividualCA() {
 			"belongs into an enrollment group",
 		Fix: "put the device's own certificate into the individual enrollment, or make an enrollment group of this one",
 	}
-	marked := selfIssued(cert) && cert.KeyUsage&x509.KeyUsageCertSign == 0 && !e.issuedAny(e.subject) &&
-		pki.CheckRegistrationID(cert.Subject.CommonName) == nil
-	if marked {
+	own := cert.KeyUsage&x509.KeyUsageCertSign == 0 || e.keyOf(e.subject) != nil
+	if selfIssued(cert) && own && !e.issuedAny(e.subject) && pki.CheckRegistrationID(cert.Subject.CommonName) == nil {
 		f.Severity, f.Predicted = SeverityWarning, nil
 		f.What = fmt.Sprintf("%s is self-signed and marked as a CA", name(cert))
 		f.Why = "openssl req -x509 does that unless told otherwise; users were refused such certificates with \"Invalid certificate.\""
