@@ -95,7 +95,8 @@ func (e *Emulator) listenOn(ctx context.Context, addr string) (net.Listener, err
 		return nil, fmt.Errorf("listen on %q: %w", addr, err)
 	}
 	if tcp, ok := l.Addr().(*net.TCPAddr); !e.settings.AllowRemote && (!ok || !tcp.IP.IsLoopback()) {
-		return nil, errors.Join(fmt.Errorf("listen on %q: it resolves to %s, which is not a loopback address", addr, l.Addr()), l.Close())
+		err := fmt.Errorf("listen on %q: it resolves to %s, which is not a loopback address", addr, l.Addr())
+		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
 }

@@ -3,13 +3,10 @@ package armapi
 import (
 	"crypto/rand"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/attest"
@@ -261,66 +258,4 @@ func checkQuota(tx store.Tx) error {
 	}
 	return provider(http.StatusBadRequest, 400000, ruleQuota,
 		fmt.Sprintf("The maximum number of certificates, %d, has been reached.", state.MaxCAs))
-}
-
-func (a *api) answer(req *web.Request, ca state.CA, code string) (*web.Response, error) {
-	res, err := a.certificate(req, ca)
-	if err != nil {
-		return nil, err
-	}
-	if code != "" {
-		res.Properties.VerificationCode = code
-		if req.APIVersion >= "2018-01-22" {
-			res.Properties.Certificate = content(ca)
-		}
-	}
-	return web.OK(res)
-}
-
-// certificate describes ca as the api-version of req does: early versions do
-// not know the certificate member, later ones send null, the latest the content.
-func (a *api) certificate(req *web.Request, ca state.CA) (wire.CertificateResource, error) {
-	cert, err := ca.Certificate()
-	if err != nil {
-		return wire.CertificateResource{}, err
-	}
-	res := wire.CertificateResource{
-		Properties: wire.CertificateProperties{
-			Subject:    subject(cert),
-			Expiry:     wire.HTTPDate{Time: cert.NotAfter},
-			Thumbprint: wire.SHA1(cert),
-			IsVerified: ca.Verified,
-			Created:    wire.HTTPDate{Time: ca.Created},
-			Updated:    wire.HTTPDate{Time: ca.Updated},
-		},
-		ID: a.id() + "/certificates/" + ca.Name, Name: ca.Name,
-		Type: "Microsoft.Devices/provisioningServices/Certificates", ETag: ca.ETag,
-	}
-	switch v := req.APIVersion; {
-	case v >= "2022-12-12":
-		res.Properties.Certificate = content(ca)
-	case v >= "2018-01-22" && v < "2022-02-05":
-		res.Properties.Certificate = json.RawMessage("null")
-	}
-	return res, nil
-}
-
-// content is the certificate as it was uploaded, or base64 of DER if it was
-// uploaded as PEM text.
-func content(ca state.CA) json.RawMessage {
-	text := ca.Content
-	if text == "" {
-		text = base64.StdEncoding.EncodeToString(ca.DER)
-	}
-	quoted, _ := json.Marshal(text) // a string always encodes
-	return quoted
-}
-
-// subject is the bare common name, or the whole name if there is none.
-func subject(cert *x509.Certificate) string {
-	names := slices.DeleteFunc(wire.CommonNames(cert), func(s string) bool { return s == "" })
-	if len(names) > 0 {
-		return names[len(names)-1]
-	}
-	return wire.DistinguishedName(cert.RawSubject)
 }

@@ -90,7 +90,9 @@ func (a *api) putEnrollment(req *web.Request) (*web.Response, error) {
 
 // writeEnrollment completes in and stores it over old. It writes only if it
 // returns no error.
-func (a *api) writeEnrollment(tx store.Tx, version string, in wire.IndividualEnrollment, old state.Enrollment, found bool) (state.Enrollment, error) {
+func (a *api) writeEnrollment(
+	tx store.Tx, version string, in wire.IndividualEnrollment, old state.Enrollment, found bool,
+) (state.Enrollment, error) {
 	d := draft{
 		tx: tx, now: a.Now(), version: version, owner: state.Fold(in.RegistrationID), individual: true, in: &in.Common,
 	}

@@ -140,6 +140,9 @@ func (s *durable) View(ctx context.Context, fn func(Reader) error) error {
 }
 
 func (s *durable) Update(ctx context.Context, fn func(Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	r := &request{fn: fn, done: make(chan error, 1)}
 	select {
 	case s.requests <- r:
