@@ -65,9 +65,9 @@ func (p Program) report(env *Env, err error) int {
 	code, hints := verdict(err, p.Classify)
 	if code == ExitInterrupted {
 		fmt.Fprintf(env.Err, "%s: interrupted\n", p.Name)
-		return code
+	} else {
+		fmt.Fprintf(env.Err, "%s: error: %s\n", p.Name, Printable(oneLine(err.Error())))
 	}
-	fmt.Fprintf(env.Err, "%s: error: %s\n", p.Name, Printable(oneLine(err.Error())))
 	for _, h := range hints {
 		fmt.Fprintf(env.Err, "%s: hint: %s\n", p.Name, Printable(oneLine(h)))
 	}

@@ -184,6 +184,7 @@ func TestExitCodesAndHints(t *testing.T) {
 		{"explicit hint wins", cliapp.WithHint(errMissing, "try %s", "this"), 3, "prog: error: gone\nprog: hint: try this\n"},
 		{"both, wrapped", fmt.Errorf("a: %w", cliapp.WithHint(cliapp.WithCode(errors.New("b"), 5), "h")), 5, "prog: error: a: b\nprog: hint: h\n"},
 		{"interrupted", fmt.Errorf("a: %w", context.Canceled), 130, "prog: interrupted\n"},
+		{"interrupted, with a way on", cliapp.WithHint(fmt.Errorf("a: %w", context.Canceled), "again"), 130, "prog: interrupted\nprog: hint: again\n"},
 		{"out of time", fmt.Errorf("a: %w", context.DeadlineExceeded), 7, "prog: error: a: context deadline exceeded\n"},
 		{"one line", errors.New("a\nb\x1b[31m"), 1, `prog: error: a; b\u001b[31m` + "\n"},
 	}
