@@ -24,6 +24,12 @@
 // encrypted keys of OpenSSL 1 and 3, PKCS#12 of either generation), they bound size and work before spending any,
 // and they say what is wrong in one line. [Verify] checks a chain and explains the first failure.
 //
+// # Certificates that are broken on purpose
+//
+// [Authority.IssueBroken] and [SelfSignedBroken] make certificates with exactly one [Fault], FOR TESTS OF YOUR OWN
+// SERVICES ONLY: a service that never met an expired or misused certificate has not shown that it refuses one. Package
+// doctor finds every fault and says what DPS would answer.
+//
 // # Test certificates
 //
 // The certificates are ordinary X.509 and nothing in them makes them weak, but the keys live in plain files and
