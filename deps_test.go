@@ -32,6 +32,7 @@ var mayImport = []struct {
 	{"pkg/dps/dpstest", []string{"pkg/dps/emulator", "pkg/dps", "pkg/pki"}},
 	{"pkg/dps/internal/oneline", nil},
 	{"pkg/dps/internal/tree", nil},
+	{"pkg/dps/internal/document", []string{"pkg/dps/enrollment", "pkg/dps/service", "pkg/dps/internal/tree", "pkg/pki"}},
 	{"pkg/dps/internal", []string{"pkg/dps/internal", "pkg/dps"}},
 	{"pkg/dps", []string{"pkg/dps/internal/oneline"}},
 	{"cmd/internal", []string{"cmd/internal"}},
