@@ -157,6 +157,7 @@ func TestContentsTwins(t *testing.T) {
 		check           doctor.CheckID
 	}{
 		{name: "made five minutes ago", leaf: func(c *x509.Certificate) { c.NotBefore = testNow.Add(-5 * time.Minute) }, check: doctor.CheckValidityMargin},
+		{name: "outlives its issuer by seconds", leaf: func(c *x509.Certificate) { c.NotAfter = testNow.AddDate(0, 3, 0).Add(time.Minute) }, check: doctor.CheckValidityIssuer},
 		{name: "short lifetime", leaf: func(c *x509.Certificate) { c.NotAfter = testNow.Add(2 * time.Hour) }, check: doctor.CheckValidityMargin},
 		{name: "last second of 2038", root: func(c *x509.Certificate) { c.NotAfter = time.Unix(1<<31-1, 0) }, check: doctor.CheckValidity2038},
 		{name: "ends now", leaf: func(c *x509.Certificate) { c.NotAfter = testNow }, check: doctor.CheckValidity},

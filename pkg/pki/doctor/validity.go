@@ -10,6 +10,9 @@ const (
 	soon = 7 * 24 * time.Hour
 	// skew is how far clocks differ without anybody noticing.
 	skew = 5 * time.Minute
+	// outlived is by how much a certificate may outlive its issuer without a warning: certificates made one after the
+	// other for the same number of days do so by seconds.
+	outlived = 24 * time.Hour
 )
 
 // end2038 is where 32-bit clocks turn over.
@@ -58,7 +61,7 @@ func (e *exam) checkMargins() {
 	levels := e.judged()
 	for i, it := range levels {
 		e.checkMargin(it)
-		if i+1 < len(levels) && it.cert.NotAfter.After(levels[i+1].cert.NotAfter) {
+		if i+1 < len(levels) && it.cert.NotAfter.After(levels[i+1].cert.NotAfter.Add(outlived)) {
 			e.add(Finding{
 				Severity: SeverityWarning, Check: CheckValidityIssuer,
 				What: fmt.Sprintf("%s outlives its issuer %s, which ends %s", name(it.cert), name(levels[i+1].cert),
