@@ -51,8 +51,8 @@
 //   - In paths, one trailing slash is ignored; empty and dot segments, escaped
 //     slashes and control characters are a 400. Methods that a path does not
 //     have, HEAD and OPTIONS included, are a 405.
-//   - Certificates may be RSA of 2048 to 8192 bits or ECDSA from P-256 up; keys
-//     of other kinds or sizes and SHA-1 signatures are refused.
+//   - Where a certificate has to prove something, keys other than RSA of 2048 to
+//     8192 bits and ECDSA from P-256 up are refused, and so are SHA-1 signatures.
 //   - The service calls itself by the host and port where it listens; SNI and
 //     Host header are not compared.
 //

@@ -30,10 +30,12 @@ type durable struct {
 	closeErr error
 }
 
-// request is one Update on its way to the committer.
+// request is one Update on its way to the committer. err is valid after done
+// was closed.
 type request struct {
 	fn   func(Tx) error
-	done chan error
+	err  error
+	done chan struct{}
 }
 
 // start begins committing. One goroutine owns all writing: updates that wait
@@ -67,48 +69,44 @@ func (s *durable) gather(first *request) []*request {
 }
 
 // commit runs the functions of one batch in turn and commits what they wrote.
-// A function that fails is left out. After a failed commit the state of the
-// disk is not known, so the store stops writing for good.
+// A function that fails is left out; it is told so after the commit, because it
+// may have failed over what an earlier one of the batch wrote. After a failed
+// commit the state of the disk is not known, so the store stops writing for
+// good.
 func (s *durable) commit(batch []*request) {
-	if err := s.Ready(context.Background()); err != nil {
-		answer(batch, err)
-		return
+	err := s.Ready(context.Background())
+	if err == nil {
+		if err = s.write(batch); err != nil {
+			err = fmt.Errorf("%w: %v", ErrReadOnly, err)
+			s.broken.Store(&err)
+		}
 	}
-	applied, err := s.write(batch)
-	if err != nil {
-		err = fmt.Errorf("%w: %v", ErrReadOnly, err)
-		s.broken.Store(&err)
-	}
-	answer(applied, err)
-}
-
-func answer(batch []*request, err error) {
 	for _, r := range batch {
-		r.done <- err
+		if err != nil {
+			r.err = err
+		}
+		close(r.done)
 	}
 }
 
-// write returns the requests whose outcome depends on the commit.
-func (s *durable) write(batch []*request) (applied []*request, err error) {
+func (s *durable) write(batch []*request) error {
 	var tx *bolt.Tx
-	err = run(func() (err error) {
+	err := run(func() (err error) {
 		tx, err = s.db.Begin(true)
 		return err
 	})
 	if err != nil {
-		return batch, err
+		return err
 	}
 	w := &writer{tx: tx, tally: s.tally}
 	err = run(func() error {
 		for _, r := range batch {
 			reader := &boltReader{tx: tx}
 			o := newOverlay(reader)
-			err := errors.Join(run(func() error { return r.fn(o) }), reader.err)
-			if err != nil {
-				r.done <- err
+			r.err = errors.Join(run(func() error { return r.fn(o) }), reader.err)
+			if r.err != nil {
 				continue
 			}
-			applied = append(applied, r)
 			if err := o.apply(w.put, w.del); err != nil {
 				return err
 			}
@@ -116,13 +114,13 @@ func (s *durable) write(batch []*request) (applied []*request, err error) {
 		return w.finish()
 	})
 	if err != nil || !w.dirty {
-		return applied, errors.Join(err, tx.Rollback())
+		return errors.Join(err, tx.Rollback())
 	}
 	if err := run(tx.Commit); err != nil {
-		return applied, err
+		return err
 	}
 	s.tally = w.tally
-	return applied, nil
+	return nil
 }
 
 func (s *durable) View(ctx context.Context, fn func(Reader) error) error {
@@ -143,10 +141,11 @@ func (s *durable) Update(ctx context.Context, fn func(Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	r := &request{fn: fn, done: make(chan error, 1)}
+	r := &request{fn: fn, done: make(chan struct{})}
 	select {
 	case s.requests <- r:
-		return <-r.done
+		<-r.done
+		return r.err
 	case <-s.quit:
 		return ErrClosed
 	case <-ctx.Done():
