@@ -38,6 +38,8 @@ func (opts *deviceOptions) readBroken(c *cli.Context) error {
 	opts.Fault = fault
 	dated := c.IsSet(flagNotBefore) || c.IsSet(flagNotAfter)
 	switch {
+	case c.NArg() == 0: // a fleet has no names on the command line
+		return cliapp.Usagef("--%s is for devices that are named one by one", flagBroken)
 	case fault.InChain() && opts.SelfSigned:
 		return cliapp.Usagef("--%s %s is a fault of the chain, and a self-signed certificate has none", flagBroken, fault)
 	case (fault == pki.FaultExpired || fault == pki.FaultNotYetValid) && dated:

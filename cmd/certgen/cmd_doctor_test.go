@@ -55,6 +55,11 @@ func TestBrokenFlag(t *testing.T) {
 	if opts := parseOK(t, newDeviceCmd, "device", "a"); opts.Fault != "" {
 		t.Errorf("fault %q", opts.Fault)
 	}
+	for _, args := range [][]string{{"--broken", "expired"}, {"--broken", "expired", "--count", "3"}} {
+		if _, code, _ := parse(t, newDeviceCmd, append([]string{"device"}, args...)...); code != cliapp.ExitUsage {
+			t.Errorf("%q: exit code %d", args, code)
+		}
+	}
 	for _, args := range [][]string{
 		{"--broken", "rusty"}, {"--broken", ""}, {"--broken", "wrong-issuer", "--self-signed"}, {"--broken", "expired", "--not-after", "9d"},
 		{"--broken", "not-yet-valid", "--not-before", "1d"},
