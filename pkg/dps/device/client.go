@@ -2,7 +2,6 @@ package device
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -65,7 +64,7 @@ type Client struct {
 	transport *http.Transport
 	maxWait   time.Duration
 	maxDelay  time.Duration
-	detail    string // what the credential is, for explanations
+	identity  identity
 	handshake *handshake
 	now       func() time.Time
 }
@@ -76,8 +75,9 @@ var idScope = regexp.MustCompile(`^[0-9A-Za-z_-]{1,64}$`)
 
 // NewClient returns a client for the device registrationID in the service with
 // this id scope. It sends nothing yet. A certificate without its key, or with
-// another's, and ids that no service can accept are refused here; whether the
-// certificate fits the id is left to the service.
+// another's, a symmetric key that is not base64, and ids that no service can
+// accept are refused here; whether the credential fits the id is left to the
+// service.
 func NewClient(scope, registrationID string, cred Credential, opts *ClientOptions) (*Client, error) {
 	if opts == nil {
 		opts = &ClientOptions{}
@@ -86,14 +86,18 @@ func NewClient(scope, registrationID string, cred Credential, opts *ClientOption
 	if host == "" {
 		host = dps.GlobalDeviceHost
 	}
-	cert, err := checkArguments(scope, registrationID, host, cred)
+	id, err := checkArguments(scope, registrationID, host, cred)
 	if err != nil {
 		return nil, fmt.Errorf("create device client: %w", err)
 	}
+	now := opts.Now
+	if now == nil {
+		now = time.Now
+	}
 	shake := &handshake{}
-	transport := newTransport(cert, shake, opts)
+	transport := newTransport(id, shake, opts)
 	config := rest.Config{
-		HTTPClient: &http.Client{Transport: transport}, Logger: opts.Logger, Now: opts.Now,
+		HTTPClient: &http.Client{Transport: transport}, Logger: opts.Logger, Now: now,
 		MaxRetries: opts.MaxRetries, RetryDelay: opts.RetryDelay, MaxRetryDelay: opts.MaxRetryDelay,
 	}
 	version := opts.APIVersion
@@ -102,9 +106,8 @@ func NewClient(scope, registrationID string, cred Credential, opts *ClientOption
 	}
 	c := &Client{
 		scope: scope, id: registrationID, transport: transport, handshake: shake,
-		rest:    rest.NewClient("device", host, version, nil, config),
-		maxWait: opts.MaxWait, maxDelay: opts.MaxRetryDelay, now: opts.Now,
-		detail: describe(cert, registrationID),
+		rest:    rest.NewClient("device", host, version, signer(id, now), config),
+		maxWait: opts.MaxWait, maxDelay: opts.MaxRetryDelay, now: now, identity: id,
 	}
 	if c.maxWait <= 0 {
 		c.maxWait = DefaultMaxWait
@@ -112,24 +115,21 @@ func NewClient(scope, registrationID string, cred Credential, opts *ClientOption
 	if c.maxDelay <= 0 {
 		c.maxDelay = rest.DefaultMaxRetryDelay
 	}
-	if c.now == nil {
-		c.now = time.Now
-	}
 	return c, nil
 }
 
-func checkArguments(scope, registrationID, host string, cred Credential) (tls.Certificate, error) {
+func checkArguments(scope, registrationID, host string, cred Credential) (identity, error) {
 	if !idScope.MatchString(scope) {
-		return tls.Certificate{}, fmt.Errorf("id scope %q is not of the form 0ne00000000", scope)
+		return identity{}, fmt.Errorf("id scope %q is not of the form 0ne00000000", scope)
 	}
 	if err := dps.CheckID(registrationID); err != nil {
-		return tls.Certificate{}, fmt.Errorf("registration id %q: %w", registrationID, err)
+		return identity{}, fmt.Errorf("registration id %q: %w", registrationID, err)
 	}
 	if err := dps.CheckHost(host); err != nil {
-		return tls.Certificate{}, err
+		return identity{}, err
 	}
 	if cred == nil {
-		return tls.Certificate{}, errors.New("no credential")
+		return identity{}, errors.New("no credential")
 	}
-	return cred.certificate()
+	return cred.prepare(scope, registrationID)
 }

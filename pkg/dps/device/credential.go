@@ -7,24 +7,49 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
-// Credential is how a device proves its identity: [X509].
+// Credential is how a device proves its identity: [X509], [SymmetricKey] or
+// [GroupKey].
 type Credential interface {
-	// certificate returns the client certificate with its leaf parsed.
-	certificate() (tls.Certificate, error)
+	// prepare checks the credential and makes ready what one device needs of it.
+	prepare(scope, registrationID string) (identity, error)
+}
+
+// identity is a checked credential: a certificate, or a key that signs tokens.
+// Its fields are functions where they hold a secret, because package fmt would
+// print the secret itself.
+type identity struct {
+	// certificate returns the client certificate with its leaf parsed; nil for a
+	// symmetric key.
+	certificate func() *tls.Certificate
+	// token returns a shared access signature made at now; nil for a certificate.
+	token func(now time.Time) (string, error)
+	// detail is what the credential is, for the explanation of a refusal.
+	detail string
 }
 
 // X509 proves the identity with a client certificate: the leaf first, then
 // every intermediate, nearest first, and the private key.
 func X509(cert tls.Certificate) Credential {
-	// A closure, not a struct: package fmt would print the key in one.
-	return credentialFunc(func() (tls.Certificate, error) { return checkCertificate(cert) })
+	return credentialFunc(func(_, registrationID string) (identity, error) {
+		checked, err := checkCertificate(cert)
+		if err != nil {
+			return identity{}, err
+		}
+		return identity{
+			certificate: func() *tls.Certificate { return &checked },
+			detail:      describe(checked, registrationID),
+		}, nil
+	})
 }
 
-type credentialFunc func() (tls.Certificate, error)
+type credentialFunc func(scope, registrationID string) (identity, error)
 
-func (f credentialFunc) certificate() (tls.Certificate, error) { return f() }
+func (f credentialFunc) prepare(scope, registrationID string) (identity, error) {
+	return f(scope, registrationID)
+}
 
 // checkCertificate finds what TLS would report late and dimly.
 func checkCertificate(cert tls.Certificate) (tls.Certificate, error) {

@@ -1,5 +1,5 @@
 // Package device registers a device with a provisioning service as the device
-// itself would: over HTTPS, with its client certificate.
+// itself would: over HTTPS, with a client certificate or a symmetric key.
 //
 //	client, err := device.NewClient("0ne00C0FFEE", "dev-1", device.X509(certificate), nil)
 //	result, err := client.Register(ctx, nil)
@@ -13,8 +13,8 @@
 //
 // # Two kinds of refusal
 //
-// An unknown or unacceptable certificate is refused at once: *dps.Error with
-// status 401. A disabled enrollment, a missing hub or a failed allocation shows
+// An unknown or unacceptable certificate or key is refused at once: *dps.Error
+// with status 401. A disabled enrollment, a missing hub or a failed allocation shows
 // only after a while: [*RegistrationError], which matches [ErrRefused]. TLS
 // itself accepts any certificate; a handshake proves nothing.
 //
@@ -25,4 +25,10 @@
 // (https://learn.microsoft.com/azure/iot-dps/concepts-x509-attestation). A
 // missing intermediate is the most frequent cause of a refusal. The root may be
 // left out.
+//
+// # Which key it is
+//
+// An individual enrollment has keys of its own. In a group each device has a key
+// derived from the group's (dps.DeriveDeviceKey); the group's own key is
+// refused. [GroupKey] derives on the spot, for tests.
 package device

@@ -58,3 +58,44 @@ func ExampleClient_Register() {
 	// before enrollment: true
 	// assigned dev-1 dpskit-emulator-hub.azure-devices.net <nil>
 }
+
+// Register a device of a symmetric-key group: it holds a key derived from the
+// group's key for it alone.
+func ExampleSymmetricKey() {
+	ctx := context.Background()
+	e, err := emulator.Start(ctx, &emulator.Options{RetryAfter: -1})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer e.Close()
+	cs, err := dps.ParseConnectionString(e.Info().ConnectionString)
+	if err != nil {
+		log.Fatal(err)
+	}
+	owner, err := service.NewClient(cs.HostName, service.SharedKey(cs.SharedAccessKeyName, cs.SharedAccessKey),
+		&service.ClientOptions{HTTPClient: e.HTTPClient()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	groupKey := dps.Secret("bXktZ3JvdXAta2V5LW9mLTMyLWJ5dGVzLTAxMjM0NSE=")
+	_, err = owner.PutGroup(ctx, service.EnrollmentGroup{EnrollmentGroupID: "sensors",
+		Attestation: service.SymmetricKeys(groupKey, groupKey)}, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// In the factory: derive the key that goes onto the device.
+	key, err := dps.DeriveDeviceKey(groupKey, "sensor-1")
+	if err != nil {
+		log.Fatal(err)
+	}
+	// On the device:
+	client, err := device.NewClient(e.Info().IDScope, "sensor-1", device.SymmetricKey(key),
+		&device.ClientOptions{Host: e.Info().HostName, RootCAs: e.CAPool()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	result, err := client.Register(ctx, nil)
+	fmt.Println(result.Status, result.DeviceID, result.EnrollmentGroupID, err)
+	// Output: assigned sensor-1 sensors <nil>
+}

@@ -150,8 +150,8 @@ func (c *Client) delay(resp *rest.Response) time.Duration {
 func (r *registration) explainable(err error) error {
 	var refusal *dps.Error
 	if errors.As(err, &refusal) && errors.Is(err, dps.ErrUnauthorized) {
-		refusal.Detail = r.client.detail
-		if !r.client.handshake.asked.Load() {
+		refusal.Detail = r.client.identity.detail
+		if r.client.identity.certificate != nil && !r.client.handshake.asked.Load() {
 			refusal.Detail = "the server did not ask for a client certificate; " + refusal.Detail
 		}
 	}
