@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -14,7 +12,6 @@ import (
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
 	"github.com/dpskit/dpskit/pkg/dps"
 	"github.com/dpskit/dpskit/pkg/dps/device"
-	"github.com/dpskit/dpskit/pkg/pki"
 )
 
 // registerOptions is what enroll device register was asked for.
@@ -23,6 +20,8 @@ type registerOptions struct {
 	RegistrationID string
 	Cert, Key      string
 	KeyPassword    cliapp.SecretSource
+	SymmetricKey   dps.Secret
+	GroupKey       dps.Secret
 	IDScope        string
 	Host           string
 	Payload        string
@@ -40,14 +39,21 @@ func newRegisterCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, regi
 	return &cli.Command{
 		Name: "register", Usage: "register a device as it would register itself", ArgsUsage: "ID", Before: cliapp.ExactArgs("ID"),
 		Description: "The chain file holds the device certificate first and every intermediate after it.\n" +
+			"Instead of a certificate a device may have a symmetric key (base64, from a file or from\n" +
+			envSymmetricKey + "): that of its individual enrollment, or one derived from the key of its\n" +
+			"group; with the group's key in --" + flagGroupKeyFile + " or " + envGroupKey + " it is derived here.\n" +
 			"Without --host the device registers at the emulator whose connection string is set, or\n" +
 			"else at " + dps.GlobalDeviceHost + ".\n\n" +
 			"   enroll device register my-device --cert pki/certs/my-device-full-chain.cert.pem \\\n" +
-			"       --key pki/private/my-device.key.pem --id-scope 0ne00C0FFEE",
+			"       --key pki/private/my-device.key.pem --id-scope 0ne00C0FFEE\n" +
+			"   enroll device register my-sensor --symmetric-key-file my-sensor.key --id-scope 0ne00C0FFEE\n" +
+			"   enroll device register my-sensor --group-key-file group.key --id-scope 0ne00C0FFEE",
 		Flags: flags([]cli.Flag{
 			&cli.StringFlag{Name: flagCert, Usage: "device certificate and intermediates: `FILE` in PEM"},
 			&cli.StringFlag{Name: flagKey, Usage: "device key: `FILE` in PEM or DER"},
 			keyPasswordFlag(),
+			&cli.StringFlag{Name: flagSymmetricKeyFile, Usage: "the device's symmetric key: `FILE` with base64 (- is standard input; or set " + envSymmetricKey + ")"},
+			&cli.StringFlag{Name: flagGroupKeyFile, Usage: "derive the device's key from its group's key in `FILE` (- is standard input; or set " + envGroupKey + ")"},
 			&cli.StringFlag{Name: flagIDScope, EnvVars: []string{envIDScope}, Usage: "ID `SCOPE` of the DPS"},
 			&cli.StringFlag{Name: flagHost, EnvVars: []string{envDeviceHost}, Usage: "`HOST` that the device registers at"},
 			&cli.StringFlag{Name: flagTransport, Value: "https", Usage: "register over `TRANSPORT`: https"},
@@ -67,6 +73,9 @@ func newRegisterCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, regi
 				Connect: connection, RegistrationID: c.Args().First(), Cert: c.String(flagCert), Key: c.String(flagKey),
 				KeyPassword: keyPassword(c), IDScope: c.String(flagIDScope), Host: c.String(flagHost),
 				Payload: c.String(flagPayload), Output: env.OutputFormat(c),
+			}
+			if err := opts.readKeys(c, env); err != nil {
+				return err
 			}
 			ctx, cancel := connection.withTimeout(c.Context)
 			defer cancel()
@@ -88,7 +97,7 @@ type registration struct {
 }
 
 func runRegister(ctx context.Context, env *cliapp.Env, opts registerOptions) error {
-	cert, err := opts.credential(env)
+	cred, err := opts.credential(env)
 	if err != nil {
 		return err
 	}
@@ -103,7 +112,7 @@ func runRegister(ctx context.Context, env *cliapp.Env, opts registerOptions) err
 	if err := opts.find(ctx, env); err != nil {
 		return err
 	}
-	client, err := device.NewClient(opts.IDScope, opts.RegistrationID, device.X509(cert), &device.ClientOptions{
+	client, err := device.NewClient(opts.IDScope, opts.RegistrationID, cred, &device.ClientOptions{
 		Host: opts.Host, RootCAs: ep.roots, APIVersion: opts.Connect.APIVersion, Logger: opts.Connect.Logger,
 	})
 	if err != nil {
@@ -153,28 +162,6 @@ func (o *registerOptions) find(ctx context.Context, env *cliapp.Env) error {
 			"the overview page of the DPS in the portal shows it; it begins with 0ne")
 	}
 	return nil
-}
-
-// credential reads the chain and the key and checks that they belong together.
-func (o *registerOptions) credential(env *cliapp.Env) (tls.Certificate, error) {
-	chain, err := readCertificates(flagCert, o.Cert)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	key, err := readKey(env, o.Key, o.KeyPassword)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	leaf := chain[0]
-	if !pki.KeyMatches(leaf, key) {
-		return tls.Certificate{}, cliapp.WithHint(fmt.Errorf("key %q does not belong to the first certificate in %q (subject %q)", o.Key, o.Cert, leaf.Subject),
-			"the device certificate comes first in the chain file, the intermediates after it")
-	}
-	cert := tls.Certificate{PrivateKey: key, Leaf: leaf}
-	for _, c := range chain {
-		cert.Certificate = append(cert.Certificate, c.Raw)
-	}
-	return cert, nil
 }
 
 // refusedRegistration gives a registration that the service refused at once

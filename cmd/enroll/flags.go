@@ -48,6 +48,9 @@ const (
 	flagProvisioning    = "provisioning-status"
 	flagPayload         = "payload"
 
+	flagSymmetricKeyFile = "symmetric-key-file"
+	flagGroupKeyFile     = "group-key-file"
+
 	flagData       = "data"
 	flagMemory     = "memory"
 	flagHTTPSAddr  = "https-addr"
@@ -69,6 +72,8 @@ const (
 	envSubscription     = "AZURE_SUBSCRIPTION_ID"
 	envDir              = "CERTGEN_DIR"
 	envKeyPassword      = "CERTGEN_CA_PASSWORD"
+	envSymmetricKey     = "DPS_SYMMETRIC_KEY"
+	envGroupKey         = "DPS_GROUP_KEY"
 )
 
 const (

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +69,12 @@ func TestEmulatorFlags(t *testing.T) {
 }
 
 func TestRegisterFlags(t *testing.T) {
+	file, empty := filepath.Join(t.TempDir(), "key"), filepath.Join(t.TempDir(), "empty")
+	for name, content := range map[string]string{file: " a2V5\r\n", empty: "\n"} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	password := cliapp.SecretSource{Env: envKeyPassword, Prompt: "pass phrase of the CA key"}
 	tests := []struct {
 		name string
@@ -80,6 +88,15 @@ func TestRegisterFlags(t *testing.T) {
 		{"json, timeout, trust", "device register --output json --timeout 5s --ca-file f --api-version v d1", registerOptions{
 			Connect: connectOptions{Timeout: 5 * time.Second, CAFile: "f", APIVersion: "v"}, RegistrationID: "d1",
 			KeyPassword: password, Output: cliapp.FormatJSON}, 0},
+		{"key of the device", "device register d1 --symmetric-key-file " + file, registerOptions{
+			Connect: connectOptions{Timeout: defaultTimeout}, RegistrationID: "d1", KeyPassword: password, SymmetricKey: "a2V5", Output: cliapp.FormatTSV}, 0},
+		{"key of the group", "device register d1 --group-key-file " + file, registerOptions{
+			Connect: connectOptions{Timeout: defaultTimeout}, RegistrationID: "d1", KeyPassword: password, GroupKey: "a2V5", Output: cliapp.FormatTSV}, 0},
+		{"two keys", "device register d1 --symmetric-key-file " + file + " --group-key-file " + file, registerOptions{}, 2},
+		{"key and certificate", "device register d1 --symmetric-key-file " + file + " --cert c", registerOptions{}, 2},
+		{"key and private key", "device register d1 --group-key-file " + file + " --key k", registerOptions{}, 2},
+		{"empty key file", "device register d1 --symmetric-key-file " + empty, registerOptions{}, 2},
+		{"a key on the command line", "device register d1 --symmetric-key a2V5", registerOptions{}, 2},
 		{"no id", "device register --cert c", registerOptions{}, 2},
 		{"two ids", "device register a b", registerOptions{}, 2},
 		{"another transport", "device register a --transport amqp", registerOptions{}, 2},

@@ -76,7 +76,7 @@ func Environ(ts *testscript.TestScript) []string {
 var scriptVariables = []string{
 	"WORK", "GORACE", "HOME", "TMPDIR", "PATH", "XDG_STATE_HOME",
 	"CERTGEN_DIR", "CERTGEN_PFX_PASSWORD", "CERTGEN_CA_PASSWORD",
-	"DPS_CONNECTION_STRING", "DPS_CA_FILE", "DPS_ID_SCOPE", "DPS_DEVICE_HOST", "AZURE_SUBSCRIPTION_ID",
+	"DPS_CONNECTION_STRING", "DPS_CA_FILE", "DPS_ID_SCOPE", "DPS_DEVICE_HOST", "DPS_SYMMETRIC_KEY", "DPS_GROUP_KEY", "AZURE_SUBSCRIPTION_ID",
 }
 
 func jsonValue(ts *testscript.TestScript, neg bool, args []string) {
