@@ -177,6 +177,15 @@ func (s *Service) owns(r store.Reader, call Call, op state.Operation) error {
 	return r401.About(call.Chain[0], 0)
 }
 
+// Authenticate judges the credential of the device and does nothing else.
+func (s *Service) Authenticate(ctx context.Context, call Call) error {
+	if err := s.checkCall(call); err != nil {
+		return err
+	}
+	_, err := s.judge(ctx, call)
+	return err
+}
+
 // LookUp returns the registration record of the device.
 func (s *Service) LookUp(ctx context.Context, call Call) (reg state.Registration, err error) {
 	if err := s.checkCall(call); err != nil {

@@ -187,8 +187,8 @@ func (l linter) token() (json.Token, error) {
 	return token, err
 }
 
-// encode writes v as the service does: no trailing newline, no HTML escapes.
-func encode(v any) ([]byte, error) {
+// Encode writes v as the service does: no trailing newline, no HTML escapes.
+func Encode(v any) ([]byte, error) {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)

@@ -102,9 +102,8 @@ func (p *Plane) answer(req *Request) (*Response, error) {
 // refuse logs err and makes the answer out of it.
 func (p *Plane) refuse(req *Request, err error) (*Response, *refuse.Refusal) {
 	ctx := context.WithoutCancel(req.Context())
-	refusal, ok := refuse.As(err)
-	if !ok {
-		refusal = unexpected(err)
+	refusal, known := AsRefusal(err)
+	if !known {
 		p.Logger.LogAttrs(ctx, slog.LevelError, "request failed",
 			slog.String("plane", p.Name), slog.String("request_id", req.ID), slog.String("error", err.Error()))
 	}
@@ -113,16 +112,29 @@ func (p *Plane) refuse(req *Request, err error) (*Response, *refuse.Refusal) {
 		slog.String("request_id", req.ID),
 		slog.String("method", req.Method),
 		slog.String("path", req.URL.EscapedPath()))
-	header := http.Header{}
-	maps.Copy(header, refusal.Header)
-	if refusal.Status == http.StatusServiceUnavailable {
-		header.Set("Retry-After", strconv.Itoa(int(retryUnavailable/time.Second)))
-	}
-	return &Response{Status: refusal.Status, Header: header, Body: p.Render(refusal, req.ID, p.Now())}, refusal
+	return &Response{Status: refusal.Status, Header: refusal.Header, Body: p.Render(refusal, req.ID, p.Now())}, refusal
 }
 
 // retryUnavailable is what clients are told when the store does not write.
 const retryUnavailable = 5 * time.Second
+
+// AsRefusal returns what to answer to err: the Refusal in it, or, with known
+// false, one for an error that has to be logged as well. A 503 says when to come
+// back.
+func AsRefusal(err error) (refusal *refuse.Refusal, known bool) {
+	refusal, known = refuse.As(err)
+	if !known {
+		refusal = unexpected(err)
+	}
+	if refusal.Status == http.StatusServiceUnavailable && refusal.Header.Get("Retry-After") == "" {
+		patient := *refusal
+		patient.Header = http.Header{}
+		maps.Copy(patient.Header, refusal.Header)
+		patient.Header.Set("Retry-After", strconv.Itoa(int(retryUnavailable/time.Second)))
+		refusal = &patient
+	}
+	return refusal, known
+}
 
 func unexpected(err error) *refuse.Refusal {
 	if errors.Is(err, store.ErrReadOnly) || errors.Is(err, store.ErrClosed) || errors.Is(err, context.Canceled) {
@@ -145,7 +157,7 @@ func (p *Plane) write(w http.ResponseWriter, r *http.Request, resp *Response) {
 		w.WriteHeader(resp.Status)
 		return
 	}
-	body, err := encode(resp.Body)
+	body, err := Encode(resp.Body)
 	if err != nil {
 		p.Logger.ErrorContext(r.Context(), "encode answer",
 			"plane", p.Name, "request_id", header.Get(HeaderRequestID), "error", err.Error())
