@@ -20,11 +20,12 @@ type deviceOptions struct {
 	SelfSigned bool
 	Fault      pki.Fault // what is wrong on purpose; empty: nothing
 	PFX        pfxOptions
+	Fleet      *fleetOptions // instead of IDs
 }
 
 func newDeviceCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, deviceOptions) error) *cli.Command {
 	return &cli.Command{
-		Name: "device", Usage: "make device certificates", ArgsUsage: "ID...",
+		Name: "device", Usage: "make device certificates", ArgsUsage: "[ID...]",
 		Description: "The ID becomes the common name and, in DPS, the registration ID. Each device gets its own\n" +
 			"files: the certificate, the full chain (what a device presents), the key, and a PFX with\n" +
 			"everything. The PFX password is taken from --" + flagPFXPasswordFile + ", $" + envPFXPassword + ", or made at\n" +
@@ -34,15 +35,15 @@ func newDeviceCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, device
 			"   certgen device old-box --key-type rsa-2048 --ca root --pfx-profile legacy\n" +
 			"   certgen device --self-signed standalone\n" +
 			"   certgen device dev-1 --name line-7-dev-1\n" +
-			"   certgen device bad-device --broken expired",
+			"   certgen device bad-device --broken expired\n\n" + fleetDescription,
 		Flags: append(append(append(keyFlags(),
 			&cli.BoolFlag{
 				Name: flagSelfSigned, Category: categoryIssuer,
 				Usage: "let the device sign its own certificate, for an individual enrollment",
 			},
 			nameFlag("ID"), caFlag("the lowest CA"), caKeyPasswordFlag(), brokenFlag(),
-		), pfxFlags()...), writeFlags()...),
-		Before: cliapp.MinArgs(1, "ID"),
+		), pfxFlags()...), append(fleetFlags(), writeFlags()...)...),
+		Before: deviceArgs,
 		Action: func(c *cli.Context) error {
 			opts := deviceOptions{
 				commonOptions: readWrite(env, c), IDs: c.Args().Slice(), SelfSigned: c.Bool(flagSelfSigned),
@@ -55,6 +56,9 @@ func newDeviceCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, device
 				return err
 			}
 			if opts.Names, err = readNames(c); err != nil {
+				return err
+			}
+			if err := opts.readFleet(c); err != nil {
 				return err
 			}
 			if err := opts.readBroken(c); err != nil {
@@ -91,6 +95,9 @@ func (opts deviceOptions) check() error {
 }
 
 func runDevice(ctx context.Context, env *cliapp.Env, opts deviceOptions) error {
+	if opts.Fleet != nil {
+		return runFleet(ctx, env, opts)
+	}
 	ws, err := workspace.Open(opts.Dir)
 	if err != nil {
 		return err

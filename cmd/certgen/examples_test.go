@@ -47,6 +47,7 @@ func exampleInputs(t *testing.T) []exampleInput {
 		{"my-ca.password", "correct horse\n"},
 		{"ca.password", "correct horse\n"},
 		{"pfx.password", "correct horse\n"},
+		{"ids.csv", "registrationId,site\npress-a,north\npress-b,south\n"},
 		{"device.csr", exampleRequest(t, "own-key")},
 		{"server.csr", exampleRequest(t, "www.example.com", "www.example.com")},
 	}

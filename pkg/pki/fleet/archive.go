@@ -86,7 +86,7 @@ func (a *archive) open(target Target) error {
 	if target.step != nil {
 		out = &stepWriter{w: out, step: func() error { return target.step("write", a.base) }}
 	}
-	a.buf = bufio.NewWriterSize(out, 1<<20)
+	a.buf = bufio.NewWriterSize(out, 256<<10)
 	directory := "." + a.base + ".directory" + partSuffix
 	_ = a.parent.Remove(directory) // of a zip file whose process was killed
 	a.format.begin(a.now, func() (*os.File, error) { return a.create(directory) })

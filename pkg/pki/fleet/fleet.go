@@ -52,6 +52,8 @@ type Summary struct {
 	Made    int
 	Kept    int // were there already
 	Failed  int
+	// NotAfter is when the devices that were made expire.
+	NotAfter time.Time
 	// Failures are the first ten failures, in the order of the fleet.
 	Failures []error
 }
@@ -113,7 +115,7 @@ func newRun(opts Options) (*run, error) {
 	}
 	r := &run{opts: opts, mint: m}
 	r.from, r.to = opts.Shard.Range(opts.IDs.Len())
-	r.perBatch = 16
+	r.perBatch = 8
 	if !m.codec.fast() || opts.PFX != nil {
 		r.perBatch = 1 // a device takes so long that handing it over costs nothing
 	}
@@ -257,6 +259,7 @@ func (d *delivery) write(b *batch) error {
 				d.summary.Kept++
 			} else {
 				d.summary.Made++
+				d.summary.NotAfter = device.NotAfter
 			}
 			continue
 		case len(d.summary.Failures) < maxFailures:

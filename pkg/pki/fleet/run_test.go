@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -35,6 +36,10 @@ func TestRunIsInOrder(t *testing.T) {
 				next++
 				return nil
 			}))
+			if expiry := time.Until(summary.NotAfter); expiry < 29*24*time.Hour || expiry > 30*24*time.Hour {
+				t.Errorf("the devices expire in %v, want 30 days", expiry)
+			}
+			summary.NotAfter = time.Time{}
 			if diff := cmp.Diff(fleet.Summary{Devices: n, Made: n}, summary); diff != "" || err != nil {
 				t.Fatalf("%d devices, %d workers: %v (-want +got):\n%s", n, workers, err, diff)
 			}

@@ -169,7 +169,7 @@ func (s spec) check(root *os.Root) (found, others bool, err error) {
 func (s spec) conflict(root *os.Root, specs []spec, foreign string) error {
 	for _, other := range specs {
 		if d := s.difference(other); d != "" {
-			return fmt.Errorf("a fleet %w there that %s", ErrExists, d)
+			return fmt.Errorf("another fleet %w there: it %s", ErrExists, d)
 		}
 	}
 	if foreign != "" {

@@ -1,0 +1,11 @@
+//go:build !unix
+
+package main
+
+import (
+	"os"
+	"time"
+)
+
+func peakBytes(*os.ProcessState) int64 { return 0 }
+func processTime() time.Duration       { return 0 }
