@@ -28,6 +28,7 @@ func newApp(env *cliapp.Env) *cli.App {
 			newIndividualCmd(env),
 			newRegistrationCmd(env),
 			newDeviceCmd(env),
+			newServiceCmd(env, runServiceShow, runServiceList),
 			newEmulatorCmd(env, runEmulator),
 		},
 	}

@@ -34,8 +34,10 @@ func newCACmd(env *cliapp.Env) *cli.Command {
 			Name: name, Usage: usage, ArgsUsage: args, Before: before, Description: description,
 			Flags: flags(extra, []cli.Flag{outputFlag()}, connectionFlags(), armFlags(), cliapp.LogFlags()),
 			Action: func(c *cli.Context) error {
+				connect := connectOptionsFrom(c, env)
+				connect.ARMVersion = connect.APIVersion
 				opts := caOptions{
-					Connect: connectOptionsFrom(c, env), Names: c.Args().Slice(), Cert: c.String(flagCert), Key: c.String(flagKey),
+					Connect: connect, Names: c.Args().Slice(), Cert: c.String(flagCert), Key: c.String(flagKey),
 					KeyPassword: keyPassword(c), Verified: c.Bool(flagVerified), Force: c.Bool(flagForce), Yes: c.Bool(flagYes),
 					Output: env.OutputFormat(c),
 				}
@@ -119,7 +121,7 @@ func runCAUpload(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 	if err != nil {
 		return err
 	}
-	ep, client, err := connectARM(env, opts.Connect)
+	ep, client, err := connectARM(ctx, env, opts.Connect)
 	if err != nil {
 		return err
 	}
@@ -149,7 +151,7 @@ func runCAUpload(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 }
 
 func runCACode(ctx context.Context, env *cliapp.Env, opts caOptions) error {
-	ep, client, err := connectARM(env, opts.Connect)
+	ep, client, err := connectARM(ctx, env, opts.Connect)
 	if err != nil {
 		return err
 	}
@@ -172,7 +174,7 @@ func runCAVerify(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 	if err != nil {
 		return err
 	}
-	ep, client, err := connectARM(env, opts.Connect)
+	ep, client, err := connectARM(ctx, env, opts.Connect)
 	if err != nil {
 		return err
 	}
@@ -201,7 +203,7 @@ func runCAProve(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 	if err != nil {
 		return fmt.Errorf("use %q with %q: %w", opts.Cert, opts.Key, err)
 	}
-	_, client, err := connectARM(env, opts.Connect)
+	_, client, err := connectARM(ctx, env, opts.Connect)
 	if err != nil {
 		return err
 	}
@@ -225,7 +227,7 @@ func runCAProve(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 }
 
 func runCAList(ctx context.Context, env *cliapp.Env, opts caOptions) error {
-	_, client, err := connectARM(env, opts.Connect)
+	_, client, err := connectARM(ctx, env, opts.Connect)
 	if err != nil {
 		return err
 	}
@@ -242,7 +244,7 @@ func runCAList(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 }
 
 func runCAShow(ctx context.Context, env *cliapp.Env, opts caOptions) error {
-	_, client, err := connectARM(env, opts.Connect)
+	_, client, err := connectARM(ctx, env, opts.Connect)
 	if err != nil {
 		return err
 	}
@@ -254,7 +256,7 @@ func runCAShow(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 }
 
 func runCADelete(ctx context.Context, env *cliapp.Env, opts caOptions) error {
-	ep, client, err := connectARM(env, opts.Connect)
+	ep, client, err := connectARM(ctx, env, opts.Connect)
 	if err != nil {
 		return err
 	}
@@ -263,9 +265,12 @@ func runCADelete(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 	})
 }
 
-func connectARM(env *cliapp.Env, opts connectOptions) (*endpoint, *arm.Client, error) {
+func connectARM(ctx context.Context, env *cliapp.Env, opts connectOptions) (*endpoint, *arm.Client, error) {
 	ep, err := connect(env, opts)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := ep.locate(ctx); err != nil {
 		return nil, nil, err
 	}
 	client, err := ep.arm()

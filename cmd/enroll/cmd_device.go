@@ -146,6 +146,9 @@ func (o *registerOptions) find(ctx context.Context, env *cliapp.Env) error {
 			o.Host = ep.host
 		}
 		if ep.emulator && o.IDScope == "" && o.Host == ep.host {
+			if err := ep.locate(ctx); err != nil {
+				return err
+			}
 			client, err := ep.arm()
 			if err != nil {
 				return err

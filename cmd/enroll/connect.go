@@ -34,9 +34,15 @@ type connectOptions struct {
 	Subscription         string
 	ResourceGroup        string
 	Name                 string
-	Timeout              time.Duration
-	DryRun               bool
-	Logger               *slog.Logger
+	// ARMVersion is the API version of Azure Resource Manager, for commands that
+	// speak to nothing else.
+	ARMVersion string
+	// SubscriptionOnly is set by commands that need no DPS named, only the
+	// subscription.
+	SubscriptionOnly bool
+	Timeout          time.Duration
+	DryRun           bool
+	Logger           *slog.Logger
 }
 
 func connectOptionsFrom(c *cli.Context, env *cliapp.Env) connectOptions {
@@ -72,6 +78,7 @@ type endpoint struct {
 	dryRun     *dryRun
 	opts       connectOptions
 	now        func() time.Time
+	entra      azcore.TokenCredential // nil: what azidentity finds
 }
 
 // connect decides from the options which DPS is meant. Nothing is sent.
@@ -112,7 +119,7 @@ func (ep *endpoint) chooseHost(env *cliapp.Env) error {
 		}
 		ep.connection, ep.host = &cs, cs.HostName
 		ep.emulator = cs.DevelopmentEmulator || dps.IsLoopbackHost(cs.HostName)
-	case !ep.opts.armGiven():
+	case !ep.opts.armGiven() && !ep.opts.SubscriptionOnly:
 		return cliapp.WithHint(cliapp.Usagef("no DPS given: set %s, or give --%s or --%s", envConnectionString, flagConnectionStringFile, flagHost),
 			"without an Azure account, run 'enroll emulator' in another terminal and use the connection string that it prints")
 	}
@@ -181,24 +188,22 @@ func (ep *endpoint) hasARM() bool { return ep.emulator || ep.opts.armGiven() }
 // service instance.
 func (ep *endpoint) arm() (*arm.Client, error) {
 	scope := arm.Scope{SubscriptionID: ep.opts.Subscription, ResourceGroup: ep.opts.ResourceGroup, ServiceName: ep.opts.Name}
-	opts := &arm.ClientOptions{HTTPClient: ep.client, Logger: ep.opts.Logger}
 	if ep.emulator {
-		opts.Endpoint = "https://" + ep.host
 		fillEmpty(&scope.SubscriptionID, emulator.DefaultSubscriptionID)
 		fillEmpty(&scope.ResourceGroup, emulator.DefaultResourceGroup)
 		fillEmpty(&scope.ServiceName, emulator.DefaultName)
 	}
 	if scope.ResourceGroup == "" || scope.ServiceName == "" || scope.SubscriptionID == "" {
 		return nil, cliapp.WithHint(
-			cliapp.Usagef("CA certificates are managed through Azure Resource Manager: give --%s, --%s and --%s (or %s)",
-				flagResourceGroup, flagName, flagSubscription, envSubscription),
-			"sign in with 'az login' first; a connection string alone cannot reach the CA certificates of a DPS")
+			cliapp.Usagef("this goes through Azure Resource Manager: give --%s and --%s (or set %s), and --%s if the name alone is not found",
+				flagName, flagSubscription, envSubscription, flagResourceGroup),
+			"sign in with 'az login' first; a connection string alone reaches neither the CA certificates nor the settings of a DPS")
 	}
 	token, err := ep.token()
 	if err != nil {
 		return nil, err
 	}
-	return arm.NewClient(scope, token, opts)
+	return arm.NewClient(scope, token, ep.armOptions())
 }
 
 func fillEmpty(s *string, def string) {
@@ -212,6 +217,9 @@ func fillEmpty(s *string, def string) {
 func (ep *endpoint) token() (azcore.TokenCredential, error) {
 	if ep.emulator {
 		return arm.StaticToken(ep.emulatorToken()), nil
+	}
+	if ep.entra != nil {
+		return ep.entra, nil
 	}
 	cred, err := azidentity.NewDefaultAzureCredential(nil)
 	if err != nil {

@@ -37,6 +37,7 @@ var exitCodes = []struct {
 	{pki.ErrWrongPassphrase, cliapp.ExitUnauthorized},
 	{pki.ErrInvalidID, cliapp.ExitUsage},
 	{arm.ErrInvalidName, cliapp.ExitUsage},
+	{arm.ErrInvalidScope, cliapp.ExitUsage},
 	{dps.ErrInvalidID, cliapp.ExitUsage},
 }
 

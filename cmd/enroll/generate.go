@@ -252,6 +252,9 @@ func (g *generation) resolveService(ctx context.Context) error {
 	if !g.ep.hasARM() {
 		return nil
 	}
+	if err := g.ep.locate(ctx); err != nil {
+		return err
+	}
 	client, err := g.ep.arm()
 	if err != nil {
 		return err

@@ -29,18 +29,32 @@ type Scope struct {
 
 // check refuses what cannot be one segment of a resource id.
 func (s Scope) check() error {
-	for _, part := range []struct{ name, value string }{
-		{"subscription id", s.SubscriptionID}, {"resource group", s.ResourceGroup}, {"service name", s.ServiceName},
-	} {
-		switch {
-		case part.value == "":
-			return fmt.Errorf("%s is empty", part.name)
-		case len(part.value) > 90 || !segment.MatchString(part.value) || strings.Trim(part.value, ".") == "":
-			return fmt.Errorf("%s is not valid in a resource id", part.name)
+	return checkSegments("subscription id", s.SubscriptionID, "resource group", s.ResourceGroup, "service name", s.ServiceName)
+}
+
+// checkSegments checks pairs of a name and a value.
+func checkSegments(pairs ...string) error {
+	for i := 0; i < len(pairs); i += 2 {
+		if err := checkSegment(pairs[i], pairs[i+1]); err != nil {
+			return err
 		}
 	}
 	return nil
 }
+
+func checkSegment(name, value string) error {
+	switch {
+	case value == "":
+		return fmt.Errorf("%s is empty: %w", name, ErrInvalidScope)
+	case len(value) > 90 || !segment.MatchString(value) || strings.Trim(value, ".") == "":
+		return fmt.Errorf("%s is %w", name, ErrInvalidScope)
+	}
+	return nil
+}
+
+// ErrInvalidScope marks a subscription, a group or a name that cannot be part
+// of a resource id.
+var ErrInvalidScope = errors.New("not valid in a resource id")
 
 // segment is what a resource group may be called; the other parts are narrower
 // (https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules).
@@ -83,12 +97,46 @@ type ClientOptions struct {
 	Timeout time.Duration
 }
 
+// plane is the way to Azure Resource Manager that the clients share.
+type plane struct {
+	config rest.Config
+	now    func() time.Time
+	host   string // of the endpoint, with a port if it has one
+}
+
+// newPlane checks what every client of this package needs and returns the
+// options for the official ones.
+func newPlane(cred azcore.TokenCredential, opts *ClientOptions) (plane, *azarm.ClientOptions, error) {
+	if opts == nil {
+		opts = &ClientOptions{}
+	}
+	if cred == nil {
+		return plane{}, nil, errors.New("no credential")
+	}
+	services, host, err := services(opts.Endpoint, opts.Audience)
+	if err != nil {
+		return plane{}, nil, err
+	}
+	p := plane{host: host, now: opts.Now, config: rest.Config{
+		HTTPClient: opts.HTTPClient, Logger: opts.Logger, Now: opts.Now,
+		MaxRetries: opts.MaxRetries, RetryDelay: opts.RetryDelay, MaxRetryDelay: opts.MaxRetryDelay,
+		TryTimeout: opts.TryTimeout, Timeout: opts.Timeout,
+	}}
+	if p.now == nil {
+		p.now = time.Now
+	}
+	// Registering the provider in the subscription is the owner's decision.
+	azOptions := &azarm.ClientOptions{ClientOptions: p.config.ClientOptions(), DisableRPRegistration: true}
+	azOptions.Cloud = services
+	azOptions.APIVersion = opts.APIVersion
+	return p, azOptions, nil
+}
+
 // Client manages the CA certificates of one provisioning service. It is safe
 // for concurrent use.
 type Client struct {
+	plane
 	scope        Scope
-	config       rest.Config
-	now          func() time.Time
 	certificates *armdps.DpsCertificateClient
 	services     *armdps.IotDpsResourceClient
 }
@@ -96,52 +144,33 @@ type Client struct {
 // NewClient returns a client for the service that scope names. It sends
 // nothing yet.
 func NewClient(scope Scope, cred azcore.TokenCredential, opts *ClientOptions) (*Client, error) {
-	if opts == nil {
-		opts = &ClientOptions{}
-	}
 	if err := scope.check(); err != nil {
 		return nil, fmt.Errorf("create ARM client: %w", err)
 	}
-	if cred == nil {
-		return nil, errors.New("create ARM client: no credential")
-	}
-	services, err := services(opts.Endpoint, opts.Audience)
+	p, azOptions, err := newPlane(cred, opts)
 	if err != nil {
 		return nil, fmt.Errorf("create ARM client: %w", err)
 	}
-	config := rest.Config{
-		HTTPClient: opts.HTTPClient, Logger: opts.Logger, Now: opts.Now,
-		MaxRetries: opts.MaxRetries, RetryDelay: opts.RetryDelay, MaxRetryDelay: opts.MaxRetryDelay,
-		TryTimeout: opts.TryTimeout, Timeout: opts.Timeout,
-	}
-	// Registering the provider in the subscription is the owner's decision.
-	azOptions := &azarm.ClientOptions{ClientOptions: config.ClientOptions(), DisableRPRegistration: true}
-	azOptions.Cloud = services
-	azOptions.APIVersion = opts.APIVersion
 	factory, err := armdps.NewClientFactory(scope.SubscriptionID, rest.Credential(cred), azOptions)
 	if err != nil {
 		return nil, fmt.Errorf("create ARM client: %v", err)
 	}
-	c := &Client{scope: scope, config: config, now: opts.Now,
-		certificates: factory.NewDpsCertificateClient(), services: factory.NewIotDpsResourceClient()}
-	if c.now == nil {
-		c.now = time.Now
-	}
-	return c, nil
+	return &Client{plane: p, scope: scope,
+		certificates: factory.NewDpsCertificateClient(), services: factory.NewIotDpsResourceClient()}, nil
 }
 
-// services returns the cloud that an endpoint belongs to.
-func services(endpoint, audience string) (cloud.Configuration, error) {
+// services returns the cloud that an endpoint belongs to, and its host.
+func services(endpoint, audience string) (config cloud.Configuration, host string, err error) {
 	public := cloud.AzurePublic.Services[cloud.ResourceManager]
 	if endpoint == "" {
 		endpoint = public.Endpoint
 	}
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return cloud.Configuration{}, errors.New("endpoint is not an https URL of a host")
+		return cloud.Configuration{}, "", errors.New("endpoint is not an https URL of a host")
 	}
 	if err := dps.CheckHost(u.Host); err != nil {
-		return cloud.Configuration{}, fmt.Errorf("endpoint: %w", err)
+		return cloud.Configuration{}, "", fmt.Errorf("endpoint: %w", err)
 	}
 	endpoint = strings.TrimSuffix(endpoint, "/")
 	if audience == "" {
@@ -154,5 +183,5 @@ func services(endpoint, audience string) (cloud.Configuration, error) {
 	}
 	return cloud.Configuration{Services: map[cloud.ServiceName]cloud.ServiceConfiguration{
 		cloud.ResourceManager: {Endpoint: endpoint, Audience: audience},
-	}}, nil
+	}}, u.Host, nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -45,6 +46,9 @@ func TestNewClientRefuses(t *testing.T) {
 		if c, err := arm.NewClient(tt.scope, staticToken("x"), tt.opts); err == nil || c != nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v", name, err)
 		}
+	}
+	if _, err := arm.NewClient(arm.Scope{"s", "g/x", "n"}, staticToken("x"), nil); !errors.Is(err, arm.ErrInvalidScope) {
+		t.Errorf("got %v", err)
 	}
 	if _, err := arm.NewClient(good, nil, nil); err == nil {
 		t.Error("no error without a credential")

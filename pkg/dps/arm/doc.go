@@ -11,6 +11,9 @@
 //     different encodings; here both take an *x509.Certificate;
 //   - [Client.Prove], the whole proof of possession in one resumable call.
 //
+// A [SubscriptionClient] finds a service whose resource group nobody remembers;
+// [Client.Keys] and [OwnerKey] lead from there to a connection string.
+//
 // # Proof of possession
 //
 // A CA certificate counts only when it is verified. The service hands out a

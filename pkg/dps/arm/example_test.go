@@ -49,3 +49,36 @@ func ExampleClient_Prove() {
 	// verified: true before: false
 	// verified: true before: true
 }
+
+// From the name of a service to the connection string for its service API.
+func ExampleSubscriptionClient_FindService() {
+	ctx := context.Background()
+	e, err := emulator.Start(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer e.Close()
+	credential, options := staticToken(e.Info().Token), &arm.ClientOptions{Endpoint: e.Info().ARMEndpoint, HTTPClient: e.HTTPClient()}
+	subscription, err := arm.NewSubscriptionClient(e.Info().SubscriptionID, credential, options)
+	if err != nil {
+		log.Fatal(err)
+	}
+	svc, err := subscription.FindService(ctx, "DPSKIT-emulator")
+	if err != nil {
+		log.Fatal(err)
+	}
+	client, err := arm.NewClient(svc.Scope(), credential, options)
+	if err != nil {
+		log.Fatal(err)
+	}
+	keys, err := client.Keys(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	key, err := arm.OwnerKey(keys)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(svc.IDScope, key.Name, svc.ConnectionString(key))
+	// Output: 0ne00C0FFEE provisioningserviceowner REDACTED
+}

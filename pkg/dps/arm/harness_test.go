@@ -121,16 +121,22 @@ var testScope = arm.Scope{SubscriptionID: "00000000-0000-0000-0000-000000000001"
 
 func scriptedClient(t *testing.T, opts *arm.ClientOptions, answers ...answer) (*scripted, *arm.Client) {
 	t.Helper()
-	s := &scripted{answers: answers}
+	s, scriptOpts := script(answers...)
 	if opts == nil {
 		opts = &arm.ClientOptions{}
 	}
-	opts.HTTPClient, opts.RetryDelay = &http.Client{Transport: s}, 1
+	opts.HTTPClient, opts.RetryDelay = scriptOpts.HTTPClient, scriptOpts.RetryDelay
 	c, err := arm.NewClient(testScope, staticToken("tok"), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s, c
+}
+
+// script returns a transport with these answers and the options that use it.
+func script(answers ...answer) (*scripted, *arm.ClientOptions) {
+	s := &scripted{answers: answers}
+	return s, &arm.ClientOptions{HTTPClient: &http.Client{Transport: s}, RetryDelay: 1}
 }
 
 func newRoot(t *testing.T) *pki.Authority {

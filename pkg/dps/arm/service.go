@@ -4,12 +4,18 @@ import (
 	"context"
 	"fmt"
 
+	azarm "github.com/Azure/azure-sdk-for-go/sdk/azcore/arm"
+	armdps "github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/deviceprovisioningservices/armdeviceprovisioningservices"
+	"github.com/dpskit/dpskit/pkg/dps"
 	"github.com/dpskit/dpskit/pkg/dps/internal/rest"
 )
 
 // Service describes a provisioning service.
 type Service struct {
 	Name string `json:"name"`
+	// SubscriptionID and ResourceGroup are where it lies, see [Service.Scope].
+	SubscriptionID string `json:"subscriptionId"`
+	ResourceGroup  string `json:"resourceGroup"`
 	// IDScope is what devices send; empty while the service is being created.
 	IDScope string `json:"idScope"`
 	// ServiceHost is the endpoint of the service API, for package service.
@@ -25,6 +31,17 @@ type Service struct {
 	Hubs []string `json:"hubs"`
 }
 
+// Scope names the service, for [NewClient].
+func (s Service) Scope() Scope {
+	return Scope{SubscriptionID: s.SubscriptionID, ResourceGroup: s.ResourceGroup, ServiceName: s.Name}
+}
+
+// ConnectionString is what a program needs to use the service API with this
+// key, in the form in which the portal shows it. It is a secret.
+func (s Service) ConnectionString(k Key) dps.Secret {
+	return dps.Secret(fmt.Sprintf("HostName=%s;SharedAccessKeyName=%s;SharedAccessKey=%s", s.ServiceHost, k.Name, k.Primary.Reveal()))
+}
+
 // GetService returns the data of the service. Keys are never part of it.
 func (c *Client) GetService(ctx context.Context) (Service, error) {
 	call := &rest.Call{Op: fmt.Sprintf("get provisioning service %q", c.scope.ServiceName)}
@@ -34,15 +51,41 @@ func (c *Client) GetService(ctx context.Context) (Service, error) {
 	if err != nil {
 		return Service{}, finish(call.Op, err)
 	}
-	p := deref(resp.Properties)
+	s := fromDescription(resp.ProvisioningServiceDescription)
+	// The caller knows where the service lies; an answer without an id is rare.
+	for _, part := range []struct{ field, known *string }{
+		{&s.Name, &c.scope.ServiceName}, {&s.SubscriptionID, &c.scope.SubscriptionID}, {&s.ResourceGroup, &c.scope.ResourceGroup},
+	} {
+		if *part.field == "" {
+			*part.field = *part.known
+		}
+	}
+	return s, nil
+}
+
+// fromDescription converts the resource.
+func fromDescription(d armdps.ProvisioningServiceDescription) Service {
+	p := deref(d.Properties)
 	s := Service{
-		Name: deref(resp.Name), Location: deref(resp.Location),
+		Name: deref(d.Name), Location: deref(d.Location),
 		IDScope: deref(p.IDScope), State: string(deref(p.State)), AllocationPolicy: string(deref(p.AllocationPolicy)),
 		ServiceHost: deref(p.ServiceOperationsHostName), DeviceHost: deref(p.DeviceProvisioningHostName),
 		Hubs: []string{},
 	}
+	s.SubscriptionID, s.ResourceGroup = place(deref(d.ID))
 	for _, hub := range p.IotHubs {
-		s.Hubs = append(s.Hubs, deref(deref(hub).Name))
+		if name := deref(deref(hub).Name); name != "" {
+			s.Hubs = append(s.Hubs, name)
+		}
 	}
-	return s, nil
+	return s
+}
+
+// place reads subscription and resource group from a resource id.
+func place(id string) (subscription, group string) {
+	parsed, err := azarm.ParseResourceID(id)
+	if err != nil {
+		return "", ""
+	}
+	return parsed.SubscriptionID, parsed.ResourceGroupName
 }
