@@ -29,6 +29,7 @@ var mayImport = []struct {
 	{"pkg/dps/device", []string{"pkg/dps", "pkg/dps/internal"}},
 	{"pkg/dps/emulator", []string{"pkg/dps", "pkg/pki"}}, // and see TestEmulatorSharesNoWireTypes
 	{"pkg/dps/enrollment", []string{"pkg/dps/service", "pkg/dps", "pkg/dps/internal", "pkg/pki"}},
+	{"pkg/dps/bulk", []string{"pkg/dps/enrollment", "pkg/dps/service", "pkg/dps", "pkg/dps/internal", "pkg/pki"}},
 	{"pkg/dps/dpstest", []string{"pkg/dps/emulator", "pkg/dps", "pkg/pki"}},
 	{"pkg/dps/internal/oneline", nil},
 	{"pkg/dps/internal/tree", nil},
@@ -51,7 +52,7 @@ var onlyIn = map[string][]string{
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager": {"pkg/dps/arm"},
 	"go.etcd.io/bbolt":                                      {"pkg/dps/emulator"},
 	"github.com/tidwall/btree":                              {"pkg/dps/emulator"},
-	"github.com/gofrs/flock":                                {"pkg/pki/workspace", "pkg/pki/fleet", "pkg/dps/emulator"},
+	"github.com/gofrs/flock":                                {"pkg/pki/workspace", "pkg/pki/fleet", "pkg/dps/emulator", "pkg/dps/bulk"},
 }
 
 type listedPackage struct {

@@ -56,7 +56,7 @@ func TestEnrollmentWithEverything(t *testing.T) {
 		"customAllocationDefinition": {"webhookUrlFile": "hook", "apiVersion": "2019-03-31"},
 		"optionalDeviceInformation": {"s": "1"}, "credentialPolicyName": "p",
 		"etag": "old", "createdDateTimeUtc": 17, "lastUpdatedDateTimeUtc": null, "registrationState": {"status": "assigned"}
-	}`), files(t))
+	}`), files(t), nil)
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
@@ -92,7 +92,7 @@ func TestAttestationsWithoutType(t *testing.T) {
 		`{"x509": {"clientCertificates": {"primary": {"info": {"sha256Thumbprint": "AB"}}}}}`:           service.AttestationX509,
 		`{"type": "x509", "x509": {"clientCertificates": {"primary": {"certificateFile": "dev.pem"}}}}`: service.AttestationX509,
 	} {
-		e, problems := document.Enrollment(parse(t, `{"registrationId": "dev-1", "attestation": `+text+`}`), files(t))
+		e, problems := document.Enrollment(parse(t, `{"registrationId": "dev-1", "attestation": `+text+`}`), files(t), nil)
 		if len(problems) > 0 || e.Attestation.Type != want {
 			t.Errorf("%s: got %q, %v", text, e.Attestation.Type, problems)
 		}
@@ -162,7 +162,7 @@ func TestProblemsHaveAPlace(t *testing.T) {
 			if tt.group {
 				_, problems = document.Group(parse(t, tt.in), files(t))
 			} else {
-				_, problems = document.Enrollment(parse(t, tt.in), files(t))
+				_, problems = document.Enrollment(parse(t, tt.in), files(t), nil)
 			}
 			if len(problems) != len(tt.want) {
 				t.Fatalf("got %v, want %q", problems, tt.want)
@@ -177,7 +177,7 @@ func TestProblemsHaveAPlace(t *testing.T) {
 			}
 		})
 	}
-	_, problems := document.Enrollment(parse(t, `{"registrationId": "a", "attestation": {"symmetricKey": {"primaryKeyFile": "k"}}}`), nil)
+	_, problems := document.Enrollment(parse(t, `{"registrationId": "a", "attestation": {"symmetricKey": {"primaryKeyFile": "k"}}}`), nil, nil)
 	if len(problems) != 1 || !strings.Contains(problems[0].Text, "files cannot be read here") {
 		t.Errorf("without files: %v", problems)
 	}
@@ -199,7 +199,7 @@ func FuzzEnrollment(f *testing.F) {
 		if err != nil {
 			return
 		}
-		e, problems := document.Enrollment(n, nothing)
+		e, problems := document.Enrollment(n, nothing, nil)
 		for _, p := range problems {
 			if p.Line < 1 || p.Column < 1 || p.Text == "" {
 				t.Errorf("a problem without a place: %+v", p)

@@ -24,16 +24,17 @@ type Problem struct {
 type Files func(name string) ([]byte, error)
 
 // Enrollment reads an individual enrollment. With problems it is not to be used.
-func Enrollment(n *tree.Node, files Files) (service.IndividualEnrollment, []Problem) {
-	return read[service.IndividualEnrollment](n, enrollmentShape, files)
+// complete, which may be nil, fills in defaults before the whole is checked.
+func Enrollment(n *tree.Node, files Files, complete func(*service.IndividualEnrollment)) (service.IndividualEnrollment, []Problem) {
+	return read(n, enrollmentShape, files, complete)
 }
 
 // Group reads an enrollment group. With problems it is not to be used.
 func Group(n *tree.Node, files Files) (service.EnrollmentGroup, []Problem) {
-	return read[service.EnrollmentGroup](n, groupShape, files)
+	return read[service.EnrollmentGroup](n, groupShape, files, nil)
 }
 
-func read[T enrollment.Object](n *tree.Node, s *shape, files Files) (T, []Problem) {
+func read[T enrollment.Object](n *tree.Node, s *shape, files Files, complete func(*T)) (T, []Problem) {
 	var object T
 	r := reader{files: files}
 	clean := r.value(n, s, "")
@@ -45,6 +46,9 @@ func read[T enrollment.Object](n *tree.Node, s *shape, files Files) (T, []Proble
 		return object, append(r.problems, problemf(n, "", "%v", err))
 	}
 	inferType(enrollment.Of(&object))
+	if complete != nil {
+		complete(&object)
+	}
 	for _, p := range enrollment.Check(object) {
 		r.problems = append(r.problems, problemf(n.Find(r.place(p.Member)), p.Fix, "%s", p.Error()))
 	}

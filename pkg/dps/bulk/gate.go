@@ -1,0 +1,96 @@
+package bulk
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/dpskit/dpskit/pkg/dps"
+)
+
+const (
+	firstDelay = time.Second
+	maxDelay   = time.Minute
+)
+
+// gate makes all workers wait together. One that is told to slow down closes it
+// for everybody, because they all count against one limit.
+type gate struct {
+	patience time.Duration
+	told     func(Wait)
+
+	mu       sync.Mutex
+	until    time.Time
+	failures int       // refusals since the last success
+	progress time.Time // when something last succeeded
+}
+
+// Wait says why an import is standing still.
+type Wait struct {
+	// Reason is the refusal that it waits for.
+	Reason error
+	// Delay is how long.
+	Delay time.Duration
+}
+
+func newGate(patience time.Duration, told func(Wait)) *gate {
+	return &gate{patience: patience, told: told, progress: time.Now()}
+}
+
+// wait returns when the gate is open, or with the error of ctx.
+func (g *gate) wait(ctx context.Context) error {
+	for {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		g.mu.Lock()
+		delay := time.Until(g.until)
+		g.mu.Unlock()
+		if delay <= 0 {
+			return nil
+		}
+		// Up to a tenth more, so that the workers do not all start at once.
+		timer := time.NewTimer(delay + time.Duration(rand.Float64()*float64(min(delay/10, 2*time.Second))))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+		}
+	}
+}
+
+// passed notes that a request was answered.
+func (g *gate) passed() {
+	g.mu.Lock()
+	g.failures, g.progress = 0, time.Now()
+	g.mu.Unlock()
+}
+
+// shut closes the gate after a refusal that may go away. It returns the refusal
+// itself when patience is at its end.
+func (g *gate) shut(refusal error) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	delay := min(firstDelay<<min(g.failures, 10), maxDelay)
+	var e *dps.Error
+	if errors.As(refusal, &e) && e.RetryAfter > 0 {
+		delay = min(e.RetryAfter, maxDelay)
+	}
+	if now.Sub(g.progress)+delay > g.patience {
+		return refusal
+	}
+	if until := now.Add(delay); until.After(g.until) {
+		fresh := !now.Before(g.until) // several workers are refused at once
+		g.until = until
+		if fresh {
+			g.failures++
+			if g.told != nil {
+				g.told(Wait{Reason: refusal, Delay: delay})
+			}
+		}
+	}
+	return nil
+}
