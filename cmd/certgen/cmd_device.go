@@ -25,7 +25,7 @@ type deviceOptions struct {
 
 func newDeviceCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, deviceOptions) error) *cli.Command {
 	return &cli.Command{
-		Name: "device", Usage: "make device certificates", ArgsUsage: "[ID...]",
+		Name: "device", Usage: "make device certificates", ArgsUsage: "ID...",
 		Description: "The ID becomes the common name and, in DPS, the registration ID. Each device gets its own\n" +
 			"files: the certificate, the full chain (what a device presents), the key, and a PFX with\n" +
 			"everything. The PFX password is taken from --" + flagPFXPasswordFile + ", $" + envPFXPassword + ", or made at\n" +

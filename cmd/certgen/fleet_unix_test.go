@@ -22,7 +22,7 @@ func TestFleetGoesOnAfterASignal(t *testing.T) {
 	for name, signal := range map[string]syscall.Signal{"interrupt": syscall.SIGINT, "kill": syscall.SIGKILL} {
 		t.Run(name, func(t *testing.T) {
 			dir := newFolder(t)
-			args := []string{"device", "--count", "600", "--prefix", "d-", "--out", "out", "--output", "json"}
+			args := []string{"device", "--count", "600", "--prefix", "d-", "--key-type", "ec-p384", "--out", "out", "--output", "json"}
 			state, stderr := signalWhen(t, dir, signal, args, func() bool {
 				entries, _ := os.ReadDir(filepath.Join(dir, "out", "certs", "00000"))
 				return len(entries) > 20

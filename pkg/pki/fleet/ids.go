@@ -63,10 +63,10 @@ func (n numbered) ID(i int) string {
 	return out.String()
 }
 
-// List is registration IDs that were read by [ReadIDs]. It holds them packed: their characters and 8 bytes each.
+// List is registration IDs that were read by [ReadIDs]. It holds them packed: their characters and 4 bytes each.
 type List struct {
-	text string
-	ends []int
+	text []byte
+	ends []uint32 // MaxDevices IDs of 64 characters stay below 1 GiB
 }
 
 // Len returns the number of IDs.
@@ -74,7 +74,11 @@ func (l *List) Len() int { return len(l.ends) }
 
 // ID returns the ID at index i, counted from 0.
 func (l *List) ID(i int) string {
-	from := 0
+	return string(l.at(i))
+}
+
+func (l *List) at(i int) []byte {
+	from := uint32(0)
 	if i > 0 {
 		from = l.ends[i-1]
 	}

@@ -42,19 +42,18 @@ func ReadIDs(r io.Reader) (*List, error) {
 	switch {
 	case len(l.problems) > 0:
 		return nil, fmt.Errorf("read ids: %w", &listError{problems: l.problems, more: l.more})
-	case len(l.ends) == 0:
+	case l.list.Len() == 0:
 		return nil, fmt.Errorf("read ids: %w: it holds no id", ErrBadList)
 	}
-	return &List{text: string(l.text), ends: l.ends}, nil
+	return &l.list, nil
 }
 
 // listReader collects the IDs of a list and what is wrong with them.
 type listReader struct {
 	rows     rowReader
 	column   int // that holds the IDs, from 1
-	text     []byte
-	ends     []int
-	at       []int32 // row of each ID
+	list     List
+	rowOf    []int32 // row of each ID
 	problems []problem
 	more     int // problems that are not listed
 }
@@ -133,7 +132,7 @@ func isIDColumn(s string) bool { return foldHeader(s) == strings.ToLower(idColum
 
 // add takes the ID of a row.
 func (l *listReader) add(fields []field) error {
-	if len(l.ends) >= MaxDevices {
+	if l.list.Len() >= MaxDevices {
 		return failf(fields[0].row, l.column, "more than %d ids", MaxDevices)
 	}
 	if len(fields) < l.column {
@@ -153,9 +152,9 @@ func (l *listReader) add(fields []field) error {
 		l.report(f.row, l.column, err)
 		return nil
 	}
-	l.text = append(l.text, id...)
-	l.ends = append(l.ends, len(l.text))
-	l.at = append(l.at, int32(f.row))
+	l.list.text = append(l.list.text, id...)
+	l.list.ends = append(l.list.ends, uint32(len(l.list.text)))
+	l.rowOf = append(l.rowOf, int32(f.row))
 	return nil
 }
 
@@ -166,11 +165,10 @@ func (l *listReader) findDuplicates() {
 		index int32
 	}
 	seed := maphash.MakeSeed()
-	list := List{text: string(l.text), ends: l.ends}
-	all := make([]hashed, list.Len())
+	all := make([]hashed, l.list.Len())
 	var lower []byte
 	for i := range all {
-		lower = appendLower(lower[:0], list.ID(i))
+		lower = appendLower(lower[:0], l.list.at(i))
 		all[i] = hashed{maphash.Bytes(seed, lower), int32(i)}
 	}
 	slices.SortFunc(all, func(a, b hashed) int {
@@ -184,9 +182,10 @@ func (l *listReader) findDuplicates() {
 	})
 	for i := 1; i < len(all); i++ {
 		for j := i - 1; j >= 0 && all[j].hash == all[i].hash; j-- {
-			first, again := list.ID(int(all[j].index)), list.ID(int(all[i].index))
-			if strings.EqualFold(first, again) {
-				l.report(int(l.at[all[i].index]), l.column, duplicate(first, again, int(l.at[all[j].index])))
+			first, again := all[j].index, all[i].index
+			if bytes.EqualFold(l.list.at(int(first)), l.list.at(int(again))) {
+				l.report(int(l.rowOf[again]), l.column,
+					duplicate(l.list.ID(int(first)), l.list.ID(int(again)), int(l.rowOf[first])))
 				break
 			}
 		}
@@ -201,9 +200,8 @@ func duplicate(first, again string, row int) error {
 }
 
 // appendLower appends an ID, which is ASCII, in lower case.
-func appendLower(dst []byte, id string) []byte {
-	for i := range len(id) {
-		c := id[i]
+func appendLower(dst, id []byte) []byte {
+	for _, c := range id {
 		if 'A' <= c && c <= 'Z' {
 			c += 'a' - 'A'
 		}
