@@ -138,13 +138,19 @@
 //     group has a certificate in it. `Invalid certificate.`: everything else
 //     (signature, dates, CA flags, path length, key usage, names, key).
 //   - Only self-signed CAs are completed from the uploaded certificates;
-//     intermediates must be sent, in any order, at most 16 certificates.
+//     intermediates must be sent, in any order, at most 64 certificates. Of a CA
+//     with several certificates (cross-signed, renewed, re-keyed) the one counts
+//     that makes a chain in order; of several such chains, the one with the
+//     group nearest to the leaf. An authority key identifier that contradicts
+//     the issuer's subject key identifier means another issuer.
 //   - Expired or not yet valid certificates are refused at every level up to the
 //     verified CA. An issuer must have basicConstraints CA:TRUE, except that the
-//     verified CA at the end may lack the extension. Unknown critical extensions
-//     and violated name constraints are refused.
+//     verified CA at the end may lack the extension. Unknown critical extensions,
+//     violated name constraints and unmet demands for a certificate policy are
+//     refused. Revocation (CRL, OCSP) is not looked at.
 //   - A leaf needs no extended key usage; if it has the extension, clientAuth or
-//     anyExtendedKeyUsage must be in it. In a group it must not be a CA; an
+//     anyExtendedKeyUsage must be in it; the same goes for the CAs above it, which
+//     pass on only what they have. In a group the leaf must not be a CA; an
 //     individual enrollment takes a self-signed CA:TRUE certificate, as
 //     `openssl req -x509` makes it. An individual enrollment does not ask for the
 //     CA of its certificate to be uploaded.

@@ -7,11 +7,9 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"fmt"
 	"math/big"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/attest"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/refuse"
@@ -267,63 +265,6 @@ func rsaLeaf(t testing.TB, root *forged, bits int) *forged {
 func rsaKey(bits int) *rsa.PublicKey {
 	n := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
 	return &rsa.PublicKey{N: n.SetBit(n, 0, 1), E: 65537}
-}
-
-// TestHostileChains wants a refusal in bounded time.
-func TestHostileChains(t *testing.T) {
-	root := forge(t, "root", nil)
-	same := func(n int, name, issuer string) []*x509.Certificate {
-		// Certificates that all claim the same issuer and are nobody's.
-		parent := forge(t, issuer, nil)
-		var out []*x509.Certificate
-		for range n {
-			out = append(out, forge(t, name, parent).cert)
-		}
-		return out
-	}
-	cycleA := forge(t, "a", nil)
-	cycleB := forgeKey(t, "b", cycleA, cycleA.key, cycleA.key.Public())
-	cycleC := forgeKey(t, "a", cycleB, cycleA.key, cycleA.key.Public())
-	hugeKey := forgeKey(t, "huge", root, nil, rsaKey(16384))
-	posing := &x509.Certificate{RawSubject: hugeKey.cert.RawSubject, PublicKey: root.key.Public()}
-	ownHuge := leaf(t, "dev", &forged{cert: posing, key: root.key})
-	tests := []struct {
-		name string
-		sent []*x509.Certificate
-	}{
-		{"100 certificates", same(100, "x", "y")},
-		{"16 candidates for one issuer", append(same(1, "dev", "ca"), same(15, "ca", "ca2")...)},
-		{"cycle", certs(leaf(t, "dev", cycleC), cycleC, cycleB, cycleA, cycleC)},
-		{"RSA-16384 issuer", certs(ownHuge, hugeKey)},
-		{"2000 names against 500 constraints", manyNames(t)},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			start := time.Now()
-			_, r := attest.Chain(tt.sent, "dev", trust(append(certs(root), lastRoot()...), groups{"g": root, "h": lastForged}), now)
-			if r == nil {
-				t.Fatal("accepted")
-			}
-			if d := time.Since(start); d > time.Second {
-				t.Errorf("took %v", d)
-			}
-		})
-	}
-}
-
-func manyNames(t testing.TB) []*x509.Certificate {
-	t.Helper()
-	ca := forgeRoot(t, func(c *x509.Certificate) {
-		for i := range 500 {
-			c.ExcludedDNSDomains = append(c.ExcludedDNSDomains, fmt.Sprintf("x%d.example", i))
-		}
-		c.ExcludedDNSDomains = append(c.ExcludedDNSDomains, "a1999.example")
-	})
-	return certs(leaf(t, "dev", ca, func(c *x509.Certificate) {
-		for i := range 2000 {
-			c.DNSNames = append(c.DNSNames, fmt.Sprintf("a%d.example", i))
-		}
-	}))
 }
 
 func BenchmarkChain(b *testing.B) {

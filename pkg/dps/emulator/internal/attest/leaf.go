@@ -3,6 +3,7 @@ package attest
 import (
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,7 +35,7 @@ func Leaf(sent []*x509.Certificate, registrationID string, enrolled []*x509.Cert
 	if rule, expected := checkDates(leaf, now); rule != "" {
 		return invalid(rule, expected, "issue the certificate again and update the enrollment").About(leaf, 0)
 	}
-	if r := checkExtKeyUsage(leaf); r != nil {
+	if r := checkExtKeyUsage(leaf, x509.ExtKeyUsageClientAuth); r != nil {
 		return r
 	}
 	return checkCommonName(leaf, registrationID)
@@ -54,25 +55,25 @@ func checkCommonName(leaf *x509.Certificate, registrationID string) *refuse.Refu
 
 // checkDeviceLeaf refuses a CA, and a certificate for other purposes, as the
 // certificate of a device in a group.
-func checkDeviceLeaf(leaf *x509.Certificate) *refuse.Refusal {
+func checkDeviceLeaf(leaf *x509.Certificate, usage x509.ExtKeyUsage) *refuse.Refusal {
 	if leaf.BasicConstraintsValid && leaf.IsCA {
 		return invalid(RuleLeafIsCA, "a device certificate, basicConstraints CA:FALSE",
 			"issue a device certificate with this CA and present that").About(leaf, 0)
 	}
-	return checkExtKeyUsage(leaf)
+	return checkExtKeyUsage(leaf, usage)
 }
 
-// checkExtKeyUsage takes a leaf without the extension, or with clientAuth or
+// checkExtKeyUsage takes a leaf without the extension, or with usage or
 // anyExtendedKeyUsage in it.
-func checkExtKeyUsage(leaf *x509.Certificate) *refuse.Refusal {
-	if len(leaf.ExtKeyUsage) == 0 && len(leaf.UnknownExtKeyUsage) == 0 {
+func checkExtKeyUsage(leaf *x509.Certificate, usage x509.ExtKeyUsage) *refuse.Refusal {
+	if allows(leaf, usage) {
 		return nil
-	}
-	for _, usage := range leaf.ExtKeyUsage {
-		if usage == x509.ExtKeyUsageClientAuth || usage == x509.ExtKeyUsageAny {
-			return nil
-		}
 	}
 	return invalid(RuleExtKeyUsage, "extended key usage clientAuth, or no such extension",
 		"issue the certificate with clientAuth").About(leaf, 0)
+}
+
+func allows(c *x509.Certificate, usage x509.ExtKeyUsage) bool {
+	return len(c.ExtKeyUsage) == 0 && len(c.UnknownExtKeyUsage) == 0 ||
+		slices.Contains(c.ExtKeyUsage, usage) || slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageAny)
 }

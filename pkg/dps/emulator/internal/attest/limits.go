@@ -13,9 +13,7 @@ import (
 // Limits on what is looked at.
 const (
 	// maxSent is the number of certificates a device may send.
-	maxSent = 16
-	// maxChecks is the number of signatures that are checked for one chain.
-	maxChecks = 64
+	maxSent = 64
 	// minRSABits and maxRSABits bound RSA keys; the upper bound is the one of
 	// Go's TLS, so that a leaf and its issuers are treated alike.
 	minRSABits = 2048
@@ -29,6 +27,7 @@ const (
 	RuleKey             refuse.Rule = "key-not-accepted"
 	RuleSignature       refuse.Rule = "chain-signature"
 	RuleIncomplete      refuse.Rule = "chain-incomplete"
+	RuleTooComplex      refuse.Rule = "chain-too-complex"
 	RuleNotVerified     refuse.Rule = "ca-not-verified"
 	RuleNoGroup         refuse.Rule = "no-enrollment-group"
 	RuleNotEnrolled     refuse.Rule = "leaf-not-enrolled"
@@ -41,6 +40,7 @@ const (
 	RuleLeafIsCA        refuse.Rule = "leaf-is-ca"
 	RuleCritical        refuse.Rule = "critical-extension"
 	RuleNameConstraints refuse.Rule = "name-constraints"
+	RulePolicy          refuse.Rule = "certificate-policy"
 	RuleCommonName      refuse.Rule = "common-name"
 	RuleProofIssuer     refuse.Rule = "proof-issuer"
 	RuleProofSignature  refuse.Rule = "proof-signature"
