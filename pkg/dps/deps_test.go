@@ -18,12 +18,15 @@ func TestDependencies(t *testing.T) {
 		"golang.org/x/net", "golang.org/x/text",
 	}
 	own := []string{module + "pkg/dps/internal/oneline", module + "pkg/dps/internal/rest"}
-	official := "github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/deviceprovisioningservices/armdeviceprovisioningservices"
+	official := []string{
+		"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/deviceprovisioningservices/armdeviceprovisioningservices",
+		"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/iothub/armiothub",
+	}
 	for name, allowed := range map[string][]string{
 		"pkg/dps":         {module + "pkg/dps/internal/oneline"},
 		"pkg/dps/service": slices.Concat(azure, own, []string{module + "pkg/dps"}),
 		"pkg/dps/device":  slices.Concat(azure, own, []string{module + "pkg/dps"}),
-		"pkg/dps/arm":     slices.Concat(azure, own, []string{module + "pkg/dps", official}),
+		"pkg/dps/arm":     slices.Concat(azure, own, official, []string{module + "pkg/dps"}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", module+name).Output()

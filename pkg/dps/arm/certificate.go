@@ -9,11 +9,10 @@ import (
 	"encoding/pem"
 	"strings"
 	"time"
-
-	armdps "github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/deviceprovisioningservices/armdeviceprovisioningservices"
 )
 
-// Certificate is a CA certificate stored in the service.
+// Certificate is a CA certificate stored in a provisioning service or an IoT
+// hub.
 type Certificate struct {
 	// Name is the resource name.
 	Name string
@@ -53,29 +52,6 @@ func (c Certificate) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// fromResponse converts the answer to a get, put, list or verify.
-func fromResponse(r armdps.CertificateResponse) Certificate {
-	p := deref(r.Properties)
-	return Certificate{
-		Name: deref(r.Name), ETag: deref(r.Etag),
-		Subject: deref(p.Subject), Thumbprint: strings.ToUpper(deref(p.Thumbprint)), Verified: deref(p.IsVerified),
-		Expiry: known(deref(p.Expiry)), Created: known(deref(p.Created)), Updated: known(deref(p.Updated)),
-		Certificate: parse(p.Certificate),
-	}
-}
-
-// fromCode converts the answer to a request for a verification code, whose
-// dates the official client leaves as text.
-func fromCode(r armdps.VerificationCodeResponse) Certificate {
-	p := deref(r.Properties)
-	return Certificate{
-		Name: deref(r.Name), ETag: deref(r.Etag),
-		Subject: deref(p.Subject), Thumbprint: strings.ToUpper(deref(p.Thumbprint)), Verified: deref(p.IsVerified),
-		Expiry: rfc1123(deref(p.Expiry)), Created: rfc1123(deref(p.Created)), Updated: rfc1123(deref(p.Updated)),
-		Certificate: parse(p.Certificate),
-	}
-}
-
 // known maps the "Mon, 01 Jan 0001" of some storage back ends to the zero time.
 func known(t time.Time) time.Time {
 	if t.Year() <= 1 {
@@ -92,13 +68,19 @@ func rfc1123(text string) time.Time {
 	return known(t)
 }
 
-// parse reads the bytes that the service returns: PEM, DER or base64 of DER.
-// What cannot be read is treated as not returned.
+// parse reads what the service returns: PEM, DER, or base64 of either. What
+// cannot be read is treated as not returned.
 func parse(data []byte) *x509.Certificate {
-	if block, _ := pem.Decode(data); block != nil {
-		data = block.Bytes
-	} else if der, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(data))); err == nil && len(der) > 0 {
-		data = der
+	for range 3 {
+		if block, _ := pem.Decode(data); block != nil {
+			data = block.Bytes
+			break
+		}
+		inner, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(data)))
+		if err != nil || len(inner) == 0 {
+			break
+		}
+		data = inner
 	}
 	cert, err := x509.ParseCertificate(data)
 	if err != nil {

@@ -3,13 +3,11 @@ package arm
 import (
 	"context"
 	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"regexp"
 	"strings"
 
-	armdps "github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/deviceprovisioningservices/armdeviceprovisioningservices"
 	"github.com/dpskit/dpskit/pkg/dps"
 	"github.com/dpskit/dpskit/pkg/dps/internal/oneline"
 	"github.com/dpskit/dpskit/pkg/dps/internal/rest"
@@ -37,6 +35,14 @@ var certificateName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 // long as it gets the same upload.
 const noBlindRetry = 500019
 
+// CertificateClient manages the CA certificates of one provisioning service or
+// one IoT hub. It is part of [Client] and [HubClient], and safe for concurrent
+// use.
+type CertificateClient struct {
+	plane
+	certificates backend
+}
+
 // newCall starts an operation on a certificate.
 func newCall(format string, args ...any) *rest.Call {
 	return &rest.Call{Op: fmt.Sprintf(format, args...), FinalCodes: []int{noBlindRetry}}
@@ -60,42 +66,38 @@ func finish(op string, err error) error {
 }
 
 // ListCertificates returns the CA certificates, in no particular order.
-func (c *Client) ListCertificates(ctx context.Context) ([]Certificate, error) {
+func (c *CertificateClient) ListCertificates(ctx context.Context) ([]Certificate, error) {
 	call := newCall("list CA certificates")
 	ctx, cancel := c.config.Start(ctx, call)
 	defer cancel()
-	resp, err := c.certificates.List(ctx, c.scope.ResourceGroup, c.scope.ServiceName, nil)
+	list, err := c.certificates.list(ctx)
 	if err != nil {
 		return nil, finish(call.Op, err)
-	}
-	list := make([]Certificate, 0, len(resp.Value))
-	for _, item := range resp.Value {
-		list = append(list, fromResponse(deref(item)))
 	}
 	return list, nil
 }
 
 // GetCertificate returns the CA certificate with this name.
-func (c *Client) GetCertificate(ctx context.Context, name string) (Certificate, error) {
+func (c *CertificateClient) GetCertificate(ctx context.Context, name string) (Certificate, error) {
 	call := newCall("get CA certificate %q", name)
 	if err := checkName(call.Op, name); err != nil {
 		return Certificate{}, err
 	}
 	ctx, cancel := c.config.Start(ctx, call)
 	defer cancel()
-	resp, err := c.certificates.Get(ctx, name, c.scope.ResourceGroup, c.scope.ServiceName, nil)
-	return c.result(call, resp.CertificateResponse, err)
+	cert, err := c.certificates.get(ctx, name)
+	return result(call, cert, err)
 }
 
 // result checks that an answer is a certificate at all.
-func (c *Client) result(call *rest.Call, r armdps.CertificateResponse, err error) (Certificate, error) {
-	if err == nil && deref(r.Etag) == "" {
+func result(call *rest.Call, cert Certificate, err error) (Certificate, error) {
+	if err == nil && cert.ETag == "" {
 		err = errors.New("no etag in it")
 	}
 	if err != nil {
 		return Certificate{}, finish(call.Op, err)
 	}
-	return fromResponse(r), nil
+	return cert, nil
 }
 
 // UploadOptions are the choices of an upload.
@@ -110,7 +112,7 @@ type UploadOptions struct {
 // UploadCertificate stores a CA certificate under a name. A certificate that
 // says it is no CA is refused before anything is sent; one without basic
 // constraints, as old roots are, passes if it is self-signed.
-func (c *Client) UploadCertificate(ctx context.Context, name string, ca *x509.Certificate, opts *UploadOptions) (Certificate, error) {
+func (c *CertificateClient) UploadCertificate(ctx context.Context, name string, ca *x509.Certificate, opts *UploadOptions) (Certificate, error) {
 	if opts == nil {
 		opts = &UploadOptions{}
 	}
@@ -121,18 +123,9 @@ func (c *Client) UploadCertificate(ctx context.Context, name string, ca *x509.Ce
 	if err := checkCA(ca); err != nil {
 		return Certificate{}, fmt.Errorf("%s: %w", call.Op, err)
 	}
-	properties := &armdps.CertificateProperties{Certificate: encodePEM(ca)}
-	if opts.Verified {
-		properties.IsVerified = &opts.Verified
-	}
-	var azOptions armdps.DpsCertificateClientCreateOrUpdateOptions
-	if opts.IfMatch != "" {
-		azOptions.IfMatch = &opts.IfMatch
-	}
 	callCtx, cancel := c.config.Start(ctx, call)
 	defer cancel()
-	resp, err := c.certificates.CreateOrUpdate(callCtx, c.scope.ResourceGroup, c.scope.ServiceName, name,
-		armdps.CertificateResponse{Properties: properties}, &azOptions)
+	cert, err := c.certificates.put(callCtx, name, ca, opts.Verified, opts.IfMatch)
 	if call.Ambiguous() && errors.Is(err, dps.ErrPrecondition) {
 		// The first attempt may have stored it, and its acknowledgement got lost.
 		stored, getErr := c.GetCertificate(ctx, name)
@@ -140,7 +133,7 @@ func (c *Client) UploadCertificate(ctx context.Context, name string, ca *x509.Ce
 			return stored, nil
 		}
 	}
-	return c.result(call, resp.CertificateResponse, err)
+	return result(call, cert, err)
 }
 
 // checkCA refuses what is plainly no CA.
@@ -158,7 +151,7 @@ func checkCA(ca *x509.Certificate) error {
 
 // DeleteCertificate deletes the certificate that has this ETag; an empty one
 // means whatever is stored now.
-func (c *Client) DeleteCertificate(ctx context.Context, name, etag string) error {
+func (c *CertificateClient) DeleteCertificate(ctx context.Context, name, etag string) error {
 	call := newCall("delete CA certificate %q", name)
 	if err := checkName(call.Op, name); err != nil {
 		return err
@@ -166,8 +159,7 @@ func (c *Client) DeleteCertificate(ctx context.Context, name, etag string) error
 	_, err := withCurrent(ctx, c, name, etag, func(etag string) (struct{}, error) {
 		callCtx, cancel := c.config.Start(ctx, call)
 		defer cancel()
-		_, err := c.certificates.Delete(callCtx, c.scope.ResourceGroup, etag, c.scope.ServiceName, name, nil)
-		return struct{}{}, finish(call.Op, err)
+		return struct{}{}, finish(call.Op, c.certificates.remove(callCtx, name, etag))
 	})
 	if call.Ambiguous() && (errors.Is(err, dps.ErrNotFound) || errors.Is(err, dps.ErrPrecondition)) {
 		if _, getErr := c.GetCertificate(ctx, name); errors.Is(getErr, dps.ErrNotFound) {
@@ -179,7 +171,7 @@ func (c *Client) DeleteCertificate(ctx context.Context, name, etag string) error
 
 // withCurrent runs do with the given etag, or with the current one; then a
 // change in between is met by reading once more.
-func withCurrent[T any](ctx context.Context, c *Client, name, etag string, do func(etag string) (T, error)) (T, error) {
+func withCurrent[T any](ctx context.Context, c *CertificateClient, name, etag string, do func(etag string) (T, error)) (T, error) {
 	if etag != "" {
 		return do(etag)
 	}
@@ -198,32 +190,31 @@ func withCurrent[T any](ctx context.Context, c *Client, name, etag string, do fu
 // GenerateCode asks for a new verification code for the certificate that has
 // this ETag; an empty one means whatever is stored now. The returned
 // certificate carries the ETag that VerifyCertificate needs.
-func (c *Client) GenerateCode(ctx context.Context, name, etag string) (code string, cert Certificate, err error) {
+func (c *CertificateClient) GenerateCode(ctx context.Context, name, etag string) (code string, cert Certificate, err error) {
 	call := newCall("get verification code of CA certificate %q", name)
 	if err := checkName(call.Op, name); err != nil {
 		return "", Certificate{}, err
 	}
-	resp, err := withCurrent(ctx, c, name, etag, func(etag string) (armdps.VerificationCodeResponse, error) {
+	cert, err = withCurrent(ctx, c, name, etag, func(etag string) (cert Certificate, err error) {
 		callCtx, cancel := c.config.Start(ctx, call)
 		defer cancel()
-		resp, err := c.certificates.GenerateVerificationCode(callCtx, name, etag, c.scope.ResourceGroup, c.scope.ServiceName, nil)
-		return resp.VerificationCodeResponse, finish(call.Op, err)
+		code, cert, err = c.certificates.code(callCtx, name, etag)
+		return cert, finish(call.Op, err)
 	})
 	if err != nil {
 		return "", Certificate{}, err
 	}
-	code = deref(deref(resp.Properties).VerificationCode)
-	if code == "" || deref(resp.Etag) == "" {
+	if code == "" || cert.ETag == "" {
 		return "", Certificate{}, finish(call.Op, errors.New("no code or no etag in it"))
 	}
-	return code, fromCode(resp), nil
+	return code, cert, nil
 }
 
 // VerifyCertificate completes the proof: verification has the code as its
 // common name and is signed by the CA's key. The ETag is the one that came with
 // the code; an empty one means whatever is stored now. A refused proof matches
 // [ErrProof].
-func (c *Client) VerifyCertificate(ctx context.Context, name string, verification *x509.Certificate, etag string) (Certificate, error) {
+func (c *CertificateClient) VerifyCertificate(ctx context.Context, name string, verification *x509.Certificate, etag string) (Certificate, error) {
 	call := newCall("verify CA certificate %q", name)
 	if err := checkName(call.Op, name); err != nil {
 		return Certificate{}, err
@@ -231,14 +222,11 @@ func (c *Client) VerifyCertificate(ctx context.Context, name string, verificatio
 	if verification == nil {
 		return Certificate{}, fmt.Errorf("%s: no verification certificate", call.Op)
 	}
-	// The official client encodes the upload by itself, but not this one.
-	text := base64.StdEncoding.EncodeToString(encodePEM(verification))
 	cert, err := withCurrent(ctx, c, name, etag, func(etag string) (Certificate, error) {
 		callCtx, cancel := c.config.Start(ctx, call)
 		defer cancel()
-		resp, err := c.certificates.VerifyCertificate(callCtx, name, etag, c.scope.ResourceGroup, c.scope.ServiceName,
-			armdps.VerificationCodeRequest{Certificate: &text}, nil)
-		return c.result(call, resp.CertificateResponse, err)
+		cert, err := c.certificates.verify(callCtx, name, etag, verification)
+		return result(call, cert, err)
 	})
 	if call.Ambiguous() && errors.Is(err, dps.ErrPrecondition) {
 		if stored, getErr := c.GetCertificate(ctx, name); getErr == nil && stored.Verified {

@@ -69,8 +69,9 @@ type ClientOptions struct {
 	// Audience is what access tokens are asked for; default that of the
 	// endpoint's cloud, and the endpoint itself if it is none of Azure's.
 	Audience string
-	// APIVersion overrides the version of the official client, 2022-02-05. Only
-	// later versions have the same bodies.
+	// APIVersion overrides the version of the official client, 2022-02-05 for a
+	// provisioning service and 2023-06-30 for an IoT hub. Only later versions have
+	// the same bodies.
 	APIVersion string
 	// HTTPClient sends the requests: set its transport to trust a private root.
 	// The default trusts the roots of the system and heeds the proxy variables
@@ -132,13 +133,13 @@ func newPlane(cred azcore.TokenCredential, opts *ClientOptions) (plane, *azarm.C
 	return p, azOptions, nil
 }
 
-// Client manages the CA certificates of one provisioning service. It is safe
-// for concurrent use.
+// Client manages one provisioning service: its CA certificates, its data, its
+// keys. It is safe for concurrent use.
 type Client struct {
-	plane
-	scope        Scope
-	certificates *armdps.DpsCertificateClient
-	services     *armdps.IotDpsResourceClient
+	CertificateClient
+
+	scope    Scope
+	services *armdps.IotDpsResourceClient
 }
 
 // NewClient returns a client for the service that scope names. It sends
@@ -155,8 +156,10 @@ func NewClient(scope Scope, cred azcore.TokenCredential, opts *ClientOptions) (*
 	if err != nil {
 		return nil, fmt.Errorf("create ARM client: %v", err)
 	}
-	return &Client{plane: p, scope: scope,
-		certificates: factory.NewDpsCertificateClient(), services: factory.NewIotDpsResourceClient()}, nil
+	return &Client{
+		CertificateClient: CertificateClient{plane: p, certificates: serviceBackend{factory.NewDpsCertificateClient(), scope}},
+		scope:             scope, services: factory.NewIotDpsResourceClient(),
+	}, nil
 }
 
 // services returns the cloud that an endpoint belongs to, and its host.

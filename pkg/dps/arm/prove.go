@@ -9,7 +9,7 @@ import (
 	"github.com/dpskit/dpskit/pkg/dps"
 )
 
-// ProveStep is a step of [Client.Prove], reported before it begins.
+// ProveStep is a step of [CertificateClient.Prove], reported before it begins.
 type ProveStep string
 
 // The steps in their order. Upload is left out if the certificate is there, and
@@ -22,7 +22,7 @@ const (
 	ProveVerify ProveStep = "verify"
 )
 
-// ProveOptions are the choices of [Client.Prove].
+// ProveOptions are the choices of [CertificateClient.Prove].
 type ProveOptions struct {
 	// Replace allows the upload to replace another certificate of that name.
 	// Without it such a certificate is refused with dps.ErrConflict.
@@ -31,7 +31,7 @@ type ProveOptions struct {
 	Progress func(step ProveStep)
 }
 
-// ProveResult is what [Client.Prove] did.
+// ProveResult is what [CertificateClient.Prove] did.
 type ProveResult struct {
 	// Certificate is as stored at the end; it is verified.
 	Certificate Certificate
@@ -52,7 +52,7 @@ type ProveResult struct {
 // service's refusals are hard to read. If someone else writes to the same
 // certificate meanwhile, the certificate is read again and the proof repeated
 // once, with a new code and another call of sign.
-func (c *Client) Prove(ctx context.Context, name string, ca *x509.Certificate,
+func (c *CertificateClient) Prove(ctx context.Context, name string, ca *x509.Certificate,
 	sign func(ctx context.Context, code string) (*x509.Certificate, error), opts *ProveOptions) (ProveResult, error) {
 	if opts == nil {
 		opts = &ProveOptions{}
@@ -71,7 +71,7 @@ func (c *Client) Prove(ctx context.Context, name string, ca *x509.Certificate,
 
 // prover holds the state of one Prove.
 type prover struct {
-	client *Client
+	client *CertificateClient
 	name   string
 	ca     *x509.Certificate
 	sign   func(ctx context.Context, code string) (*x509.Certificate, error)

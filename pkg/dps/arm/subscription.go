@@ -11,6 +11,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	armdps "github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/deviceprovisioningservices/armdeviceprovisioningservices"
+	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/iothub/armiothub"
 	"github.com/dpskit/dpskit/pkg/dps"
 	"github.com/dpskit/dpskit/pkg/dps/internal/rest"
 )
@@ -25,10 +26,12 @@ type SubscriptionClient struct {
 	plane        plane
 	subscription string
 	services     *armdps.IotDpsResourceClient
+	hubs         *armiothub.ResourceClient
 }
 
 // NewSubscriptionClient returns a client for a subscription, a GUID. It sends
-// nothing yet.
+// nothing yet. ClientOptions.APIVersion must be left empty if both services and
+// hubs are looked for: their versions differ.
 func NewSubscriptionClient(subscriptionID string, cred azcore.TokenCredential, opts *ClientOptions) (*SubscriptionClient, error) {
 	const op = "create ARM client"
 	if err := checkSegment("subscription id", subscriptionID); err != nil {
@@ -42,7 +45,11 @@ func NewSubscriptionClient(subscriptionID string, cred azcore.TokenCredential, o
 	if err != nil {
 		return nil, fmt.Errorf("%s: %v", op, err)
 	}
-	return &SubscriptionClient{plane: p, subscription: subscriptionID, services: factory.NewIotDpsResourceClient()}, nil
+	hubs, err := armiothub.NewResourceClient(subscriptionID, rest.Credential(cred), azOptions)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %v", op, err)
+	}
+	return &SubscriptionClient{plane: p, subscription: subscriptionID, services: factory.NewIotDpsResourceClient(), hubs: hubs}, nil
 }
 
 // ListOptions are the choices of a list.

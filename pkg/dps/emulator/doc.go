@@ -124,6 +124,12 @@
 //   - properties.certificate: absent in 2017-11-15 and 2022-02-05, null from
 //     2018-01-22 to 2021-10-15, the upload from 2022-12-12 on. created is real.
 //   - subject is the common name, or the whole name if there is none.
+//   - Linked hubs are resources of the same group, named by the first part of
+//     their host names; they can be read and listed, and have CA certificates of
+//     their own, up to 25, which devices that register do not need. Uploads are
+//     nested from 2020-08-01 on and know isVerified from 2021-07-01 on;
+//     properties.certificate is absent up to 2018-04-01, null before 2021-03-31.
+//     httpStatusCode is a number in 2023-06-30 and its preview.
 //
 // Device plane:
 //   - api-version must look like one; its value matters for substatus and for

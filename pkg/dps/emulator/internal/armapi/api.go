@@ -37,37 +37,44 @@ type Config struct {
 
 type api struct{ Config }
 
-// versions are the api-versions that the plane serves. 2020-09-01-preview is
-// missing on purpose: it is in the specification and was never served.
-var versions = []string{
-	"2017-11-15", "2018-01-22", "2020-01-01", "2020-03-01", "2021-10-15", "2022-02-05", "2022-12-12",
-	"2023-03-01-preview", "2025-02-01-preview", "2026-03-01-preview",
-}
-
 // New returns the plane.
 func New(c Config) http.Handler {
 	a := &api{c}
 	const (
-		providers   = "/providers/Microsoft.Devices/provisioningServices"
-		group       = "/subscriptions/{sub}/resourceGroups/{rg}" + providers
-		service     = group + "/{name}"
-		certificate = service + "/certificates/{certificate}"
+		subscription = "/subscriptions/{sub}"
+		group        = subscription + "/resourceGroups/{rg}"
+		services     = "/providers/Microsoft.Devices/provisioningServices"
+		service      = group + services + "/{name}"
+		hubs         = "/providers/Microsoft.Devices/IotHubs"
+		hub          = group + hubs + "/{hub}"
 	)
-	return &web.Plane{
-		Name: "arm", Logger: c.Logger, Now: c.Now, Render: wire.NewARMError, Before: a.before, Header: header,
-		Router: web.NewRouter(
-			web.Route{Method: http.MethodGet, Pattern: "/subscriptions/{sub}" + providers, Handler: a.listServices},
-			web.Route{Method: http.MethodGet, Pattern: group, Handler: a.listServices},
-			web.Route{Method: http.MethodGet, Pattern: service, Handler: a.getService},
-			web.Route{Method: http.MethodPost, Pattern: service + "/listkeys", Handler: a.listKeys},
-			web.Route{Method: http.MethodPost, Pattern: service + "/keys/{key}/listkeys", Handler: a.getKey},
-			web.Route{Method: http.MethodGet, Pattern: service + "/certificates", Handler: a.listCertificates},
+	routes := []web.Route{
+		{Method: http.MethodGet, Pattern: subscription + services, Handler: a.listServices},
+		{Method: http.MethodGet, Pattern: group + services, Handler: a.listServices},
+		{Method: http.MethodGet, Pattern: service, Handler: a.getService},
+		{Method: http.MethodPost, Pattern: service + "/listkeys", Handler: a.listKeys},
+		{Method: http.MethodPost, Pattern: service + "/keys/{key}/listkeys", Handler: a.getKey},
+		{Method: http.MethodGet, Pattern: subscription + hubs, Handler: a.listHubs},
+		{Method: http.MethodGet, Pattern: group + hubs, Handler: a.listHubs},
+		{Method: http.MethodGet, Pattern: hub, Handler: a.getHub},
+	}
+	for _, owner := range []string{service, hub} {
+		certificate := owner + "/certificates/{certificate}"
+		routes = append(routes,
+			web.Route{Method: http.MethodGet, Pattern: owner + "/certificates", Handler: a.listCertificates},
 			web.Route{Method: http.MethodGet, Pattern: certificate, Handler: a.getCertificate},
 			web.Route{Method: http.MethodPut, Pattern: certificate, Handler: a.putCertificate},
 			web.Route{Method: http.MethodDelete, Pattern: certificate, Handler: a.deleteCertificate},
 			web.Route{Method: http.MethodPost, Pattern: certificate + "/generateVerificationCode", Handler: a.generateCode},
 			web.Route{Method: http.MethodPost, Pattern: certificate + "/verify", Handler: a.verify},
-		),
+		)
+	}
+	for i, r := range routes {
+		routes[i].Handler = numericStatus(r.Handler)
+	}
+	return &web.Plane{
+		Name: "arm", Logger: c.Logger, Now: c.Now, Render: wire.NewARMError, Before: a.before, Header: header,
+		Router: web.NewRouter(routes...),
 	}
 }
 
@@ -94,10 +101,10 @@ func (a *api) before(req *web.Request) error {
 		return frontEnd(http.StatusBadRequest, "MissingApiVersionParameter", "api-version",
 			"The api-version query parameter (?api-version=) is required for all requests.")
 	}
-	if !slices.Contains(versions, strings.ToLower(req.APIVersion)) {
+	if kind := kindOf(req); !slices.Contains(kind.versions, strings.ToLower(req.APIVersion)) {
 		return frontEnd(http.StatusBadRequest, "NoRegisteredProviderFound", "api-version", fmt.Sprintf(
 			"No registered resource provider found for location 'emulator' and API version '%s' for type "+
-				"'provisioningServices'. The supported api-versions are '%s'.", req.APIVersion, strings.Join(versions, ", ")))
+				"'%s'. The supported api-versions are '%s'.", req.APIVersion, kind.resource, strings.Join(kind.versions, ", ")))
 	}
 	req.APIVersion = strings.ToLower(req.APIVersion)
 	return a.checkScope(req)
@@ -130,11 +137,22 @@ func (a *api) checkScope(req *web.Request) error {
 		return frontEnd(http.StatusNotFound, "ResourceGroupNotFound", "resource-group",
 			fmt.Sprintf("Resource group '%s' could not be found.", rg))
 	case name != "" && !strings.EqualFold(name, a.Name):
-		return frontEnd(http.StatusNotFound, "ResourceNotFound", "service-name", fmt.Sprintf(
-			"The Resource 'Microsoft.Devices/ProvisioningServices/%s' under resource group '%s' was not found. "+
-				"For more details please go to https://aka.ms/ARMResourceNotFoundFix", name, rg))
+		return resourceNotFound("service-name", "ProvisioningServices/"+name, rg)
+	}
+	if hub := req.Param("hub"); hub != "" {
+		if _, found := a.hubHost(hub); !found {
+			r := resourceNotFound("hub-name", "IotHubs/"+hub, rg)
+			r.Expected = "the resource name of a linked hub, the first part of its host name: " + strings.Join(a.Hubs, ", ")
+			return r
+		}
 	}
 	return nil
+}
+
+func resourceNotFound(rule refuse.Rule, resource, group string) *refuse.Refusal {
+	return frontEnd(http.StatusNotFound, "ResourceNotFound", rule, fmt.Sprintf(
+		"The Resource 'Microsoft.Devices/%s' under resource group '%s' was not found. "+
+			"For more details please go to https://aka.ms/ARMResourceNotFoundFix", resource, group))
 }
 
 // frontEnd is a refusal by Azure Resource Manager itself.

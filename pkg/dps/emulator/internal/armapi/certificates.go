@@ -35,13 +35,14 @@ var nameForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 func (a *api) listCertificates(req *web.Request) (*web.Response, error) {
 	list := wire.List[wire.CertificateResource]{Value: []wire.CertificateResource{}}
+	o := a.owner(req)
 	err := a.Store.View(req.Context(), func(r store.Reader) error {
-		cas, err := state.CAs(r)
+		cas, err := o.cas.All(r)
 		if err != nil {
 			return err
 		}
 		for _, ca := range cas {
-			res, err := a.certificate(req, ca)
+			res, err := o.certificate(req, ca)
 			if err != nil {
 				return err
 			}
@@ -58,23 +59,24 @@ func (a *api) listCertificates(req *web.Request) (*web.Response, error) {
 func (a *api) getCertificate(req *web.Request) (*web.Response, error) {
 	var ca state.CA
 	err := a.Store.View(req.Context(), func(r store.Reader) (err error) {
-		ca, err = existing(r, req)
+		ca, err = a.existing(r, req)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return a.answer(req, ca, "")
+	return a.owner(req).answer(req, ca, "")
 }
 
 func (a *api) putCertificate(req *web.Request) (*web.Response, error) {
-	upload, err := a.readUpload(req)
+	o := a.owner(req)
+	upload, err := o.readUpload(req)
 	if err != nil {
 		return nil, err
 	}
 	var ca state.CA
 	err = a.Store.Update(req.Context(), func(tx store.Tx) error {
-		old, found, err := state.GetCA(tx, req.Param("certificate"))
+		old, found, err := o.cas.Get(tx, req.Param("certificate"))
 		if err != nil {
 			return err
 		}
@@ -82,7 +84,7 @@ func (a *api) putCertificate(req *web.Request) (*web.Response, error) {
 			if err := checkETag(req, old); err != nil {
 				return err
 			}
-		} else if err := checkQuota(tx); err != nil {
+		} else if err := o.checkQuota(tx); err != nil {
 			return err
 		}
 		ca = upload
@@ -91,16 +93,16 @@ func (a *api) putCertificate(req *web.Request) (*web.Response, error) {
 		if found { // a new upload starts over: not verified, no open code
 			ca.Name, ca.Created = old.Name, old.Created
 		}
-		return state.PutCA(tx, ca)
+		return o.cas.Put(tx, ca)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return a.answer(req, ca, "")
+	return o.answer(req, ca, "")
 }
 
 // readUpload reads either shape of body, as the api-version says.
-func (a *api) readUpload(req *web.Request) (state.CA, error) {
+func (o owner) readUpload(req *web.Request) (state.CA, error) {
 	name := req.Param("certificate")
 	if !nameForm.MatchString(name) {
 		return state.CA{}, provider(http.StatusBadRequest, 400000, ruleName,
@@ -111,7 +113,7 @@ func (a *api) readUpload(req *web.Request) (state.CA, error) {
 		return state.CA{}, err
 	}
 	text, verified := body.Certificate, body.IsVerified
-	if nested(req.APIVersion) {
+	if req.APIVersion >= o.nestedSince {
 		text, verified = "", nil
 		if body.Properties != nil {
 			text, verified = body.Properties.Certificate, body.Properties.IsVerified
@@ -120,7 +122,7 @@ func (a *api) readUpload(req *web.Request) (state.CA, error) {
 	if text == "" {
 		r := provider(http.StatusBadRequest, 400099, ruleCertificate,
 			fmt.Sprintf("NewCertificate is null or empty, certificateName:%s.", name))
-		r.Expected = "the certificate at the top of the body up to api-version 2021-10-15, under properties from 2022-02-05 on"
+		r.Expected = "the certificate under properties from api-version " + o.nestedSince + " on, at the top of the body before that"
 		return state.CA{}, r
 	}
 	cert, err := parse(text)
@@ -131,12 +133,9 @@ func (a *api) readUpload(req *web.Request) (state.CA, error) {
 	if certtext.IsPEM([]byte(text)) {
 		ca.Content = ""
 	}
-	ca.Verified = verified != nil && *verified && req.APIVersion >= "2020-03-01"
+	ca.Verified = verified != nil && *verified && req.APIVersion >= o.verifiedSince
 	return ca, nil
 }
-
-// nested reports whether the upload is a resource with properties.
-func nested(version string) bool { return version >= "2022-02-05" }
 
 func parse(text string) (*x509.Certificate, error) {
 	cert, err := certtext.Parse(text)
@@ -149,9 +148,9 @@ func parse(text string) (*x509.Certificate, error) {
 }
 
 func (a *api) deleteCertificate(req *web.Request) (*web.Response, error) {
-	status := http.StatusOK
+	status, o := http.StatusOK, a.owner(req)
 	err := a.Store.Update(req.Context(), func(tx store.Tx) error {
-		ca, found, err := state.GetCA(tx, req.Param("certificate"))
+		ca, found, err := o.cas.Get(tx, req.Param("certificate"))
 		if err != nil {
 			return err
 		}
@@ -162,7 +161,7 @@ func (a *api) deleteCertificate(req *web.Request) (*web.Response, error) {
 		if err := checkETag(req, ca); err != nil {
 			return err
 		}
-		state.DeleteCA(tx, ca.Name)
+		o.cas.Delete(tx, ca.Name)
 		return nil
 	})
 	if err != nil {
@@ -182,7 +181,7 @@ func (a *api) generateCode(req *web.Request) (*web.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.answer(req, ca, code)
+	return a.owner(req).answer(req, ca, code)
 }
 
 func (a *api) verify(req *web.Request) (*web.Response, error) {
@@ -208,13 +207,13 @@ func (a *api) verify(req *web.Request) (*web.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.answer(req, ca, "")
+	return a.owner(req).answer(req, ca, "")
 }
 
 // change updates one certificate under its etag and gives it a new one.
 func (a *api) change(req *web.Request, fn func(*state.CA) error) (ca state.CA, err error) {
 	err = a.Store.Update(req.Context(), func(tx store.Tx) (err error) {
-		if ca, err = existing(tx, req); err != nil {
+		if ca, err = a.existing(tx, req); err != nil {
 			return err
 		}
 		if err := checkETag(req, ca); err != nil {
@@ -225,14 +224,14 @@ func (a *api) change(req *web.Request, fn func(*state.CA) error) (ca state.CA, e
 		}
 		ca.Updated = a.Now()
 		ca.ETag = state.NewETag(ca.Updated)
-		return state.PutCA(tx, ca)
+		return a.owner(req).cas.Put(tx, ca)
 	})
 	return ca, err
 }
 
-func existing(r store.Reader, req *web.Request) (state.CA, error) {
+func (a *api) existing(r store.Reader, req *web.Request) (state.CA, error) {
 	name := req.Param("certificate")
-	ca, found, err := state.GetCA(r, name)
+	ca, found, err := a.owner(req).cas.Get(r, name)
 	if err == nil && !found {
 		err = provider(http.StatusNotFound, 404000, ruleNotFound, fmt.Sprintf("Certificate not found: %s.", name))
 	}
@@ -251,8 +250,8 @@ func checkETag(req *web.Request, ca state.CA) error {
 	return r
 }
 
-func checkQuota(tx store.Tx) error {
-	cas, err := state.CAs(tx)
+func (o owner) checkQuota(tx store.Tx) error {
+	cas, err := o.cas.All(tx)
 	if err != nil || len(cas) < state.MaxCAs {
 		return err
 	}

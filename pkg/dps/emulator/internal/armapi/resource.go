@@ -12,23 +12,27 @@ import (
 )
 
 // answer describes ca, with the verification code if one was just made.
-func (a *api) answer(req *web.Request, ca state.CA, code string) (*web.Response, error) {
-	res, err := a.certificate(req, ca)
+func (o owner) answer(req *web.Request, ca state.CA, code string) (*web.Response, error) {
+	res, err := o.certificate(req, ca)
 	if err != nil {
 		return nil, err
 	}
 	if code != "" {
 		res.Properties.VerificationCode = code
-		if req.APIVersion >= "2018-01-22" {
+		if req.APIVersion >= certificateWithCode {
 			res.Properties.Certificate = content(ca)
 		}
 	}
 	return web.OK(res)
 }
 
+// certificateWithCode is the first version whose answer to a request for a code
+// has the certificate in it.
+const certificateWithCode = "2018-01-22"
+
 // certificate describes ca as the api-version of req does: early versions do
 // not know the certificate member, later ones send null, the latest the content.
-func (a *api) certificate(req *web.Request, ca state.CA) (wire.CertificateResource, error) {
+func (o owner) certificate(req *web.Request, ca state.CA) (wire.CertificateResource, error) {
 	cert, err := ca.Certificate()
 	if err != nil {
 		return wire.CertificateResource{}, err
@@ -42,13 +46,13 @@ func (a *api) certificate(req *web.Request, ca state.CA) (wire.CertificateResour
 			Created:    wire.HTTPDate{Time: ca.Created},
 			Updated:    wire.HTTPDate{Time: ca.Updated},
 		},
-		ID: a.id() + "/certificates/" + ca.Name, Name: ca.Name,
-		Type: "Microsoft.Devices/provisioningServices/Certificates", ETag: ca.ETag,
+		ID: o.id + "/certificates/" + ca.Name, Name: ca.Name,
+		Type: o.certificateType, ETag: ca.ETag,
 	}
-	switch v := req.APIVersion; {
-	case v >= "2022-12-12":
+	switch o.member(req.APIVersion) {
+	case memberFilled:
 		res.Properties.Certificate = content(ca)
-	case v >= "2018-01-22" && v < "2022-02-05":
+	case memberNull:
 		res.Properties.Certificate = json.RawMessage("null")
 	}
 	return res, nil

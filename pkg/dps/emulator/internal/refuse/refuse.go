@@ -55,6 +55,9 @@ type Refusal struct {
 	Message string
 	// Header is added to the answer, such as Allow for a 405.
 	Header http.Header
+	// NumericStatus is set for the provider of IoT hubs, whose latest versions
+	// repeat the status as a number.
+	NumericStatus bool
 
 	// The rest is for the log only.
 

@@ -17,6 +17,7 @@ const (
 	tableEnrollments   = "enrollments"
 	tableGroups        = "groups"
 	tableCAs           = "certificates"
+	tableHubCAs        = "hub-certificates"
 	tableRegistrations = "registrations"
 	tableOperations    = "operations"
 	tableIndex         = "index"

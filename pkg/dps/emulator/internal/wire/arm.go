@@ -81,7 +81,28 @@ type LinkedHub struct {
 	Location         string `json:"location"`
 }
 
-// SKU is IotDpsSkuInfo.
+// HubResource is IotHubDescription, as far as certificates need it.
+type HubResource struct {
+	ID             string            `json:"id"`
+	Name           string            `json:"name"`
+	Type           string            `json:"type"`
+	Location       string            `json:"location"`
+	Tags           map[string]string `json:"tags"`
+	SubscriptionID string            `json:"subscriptionid"`
+	ResourceGroup  string            `json:"resourcegroup"`
+	ETag           string            `json:"etag"`
+	Properties     HubProperties     `json:"properties"`
+	SKU            SKU               `json:"sku"`
+}
+
+// HubProperties is IotHubProperties.
+type HubProperties struct {
+	State             string `json:"state"`
+	ProvisioningState string `json:"provisioningState"`
+	HostName          string `json:"hostName"`
+}
+
+// SKU is IotDpsSkuInfo, and IotHubSkuInfo.
 type SKU struct {
 	Name     string `json:"name"`
 	Tier     string `json:"tier"`

@@ -24,9 +24,10 @@ func NewServiceError(r *refuse.Refusal, trackingID string, now time.Time) any {
 }
 
 // ProviderError is the error body of the devices resource provider.
+// HTTPStatusCode is a name, or a number from the newest IoT Hub versions.
 type ProviderError struct {
 	Code           int    `json:"code"`
-	HTTPStatusCode string `json:"httpStatusCode"`
+	HTTPStatusCode any    `json:"httpStatusCode"`
 	Message        string `json:"message"`
 }
 
@@ -47,9 +48,13 @@ func NewARMError(r *refuse.Refusal, trackingID string, now time.Time) any {
 	if r.ErrorCode != "" {
 		return FrontEndError{FrontEndErrorDetail{Code: r.ErrorCode, Message: r.Message}}
 	}
+	var status any = strings.ReplaceAll(http.StatusText(r.Status), " ", "")
+	if r.NumericStatus {
+		status = r.Status
+	}
 	return ProviderError{
 		Code:           r.Code,
-		HTTPStatusCode: strings.ReplaceAll(http.StatusText(r.Status), " ", ""),
+		HTTPStatusCode: status,
 		Message: fmt.Sprintf("%s If you contact a support representative please include this correlation identifier: "+
 			"%s, timestamp: %s, errorcode: IH%d.", r.Message, trackingID, now.UTC().Format("2006-01-02 15:04:05Z"), r.Code),
 	}
