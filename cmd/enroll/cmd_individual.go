@@ -27,6 +27,6 @@ func newIndividualCmd(env *cliapp.Env) *cli.Command {
 				"   enroll individual show my-device\n   enroll individual show my-device --output json",
 			list:   "   enroll individual list --output json\n   enroll individual list --top 10",
 			remove: "The device keeps its identity in the IoT hub.\n\n   enroll individual delete my-device --yes",
-		}), newIndividualKeysCmd(env, runIndividualKeys)),
+		}), newIndividualKeysCmd(env, runIndividualKeys), newImportCmd(env, runImport)),
 	}
 }

@@ -75,6 +75,7 @@ type endpoint struct {
 	connection *dps.ConnectionString
 	roots      *x509.CertPool // nil: the system's
 	client     *http.Client
+	waits      *waits
 	dryRun     *dryRun
 	opts       connectOptions
 	now        func() time.Time
@@ -91,7 +92,8 @@ func connect(env *cliapp.Env, opts connectOptions) (*endpoint, error) {
 		return nil, err
 	}
 	ep.client = httpClient(ep.roots)
-	ep.client.Transport = &waits{env: env, next: ep.client.Transport}
+	ep.waits = &waits{env: env, next: ep.client.Transport}
+	ep.client.Transport = ep.waits
 	if opts.DryRun {
 		ep.dryRun = &dryRun{out: env.Out, next: ep.client.Transport}
 		ep.client.Transport = ep.dryRun
@@ -162,6 +164,11 @@ func httpClient(roots *x509.CertPool) *http.Client {
 
 // service returns the client of the service plane: enrollments, registrations.
 func (ep *endpoint) service() (*service.Client, error) {
+	return ep.serviceWith(service.ClientOptions{})
+}
+
+// serviceWith is service with some options of its own.
+func (ep *endpoint) serviceWith(opts service.ClientOptions) (*service.Client, error) {
 	if ep.host == "" {
 		return nil, cliapp.Usagef("no DPS host given: set %s, or give --%s", envConnectionString, flagHost)
 	}
@@ -175,9 +182,8 @@ func (ep *endpoint) service() (*service.Client, error) {
 		}
 		cred = service.Token(token)
 	}
-	return service.NewClient(ep.host, cred, &service.ClientOptions{
-		APIVersion: ep.opts.APIVersion, HTTPClient: ep.client, Logger: ep.opts.Logger, Now: ep.now,
-	})
+	opts.APIVersion, opts.HTTPClient, opts.Logger, opts.Now = ep.opts.APIVersion, ep.client, ep.opts.Logger, ep.now
+	return service.NewClient(ep.host, cred, &opts)
 }
 
 // hasARM says whether proof of possession is possible: on an emulator always,

@@ -41,9 +41,15 @@ func changesFrom(c *cli.Context, env *cliapp.Env, individual bool) (changes, err
 	if err != nil {
 		return changes{}, err
 	}
-	ch := changes{
-		Attestation: attestation,
-		IoTHubs:     c.StringSlice(flagIoTHub), WebhookVersion: c.String(flagWebhookAPIVersion),
+	ch, err := settingsFrom(c, individual)
+	ch.Attestation = attestation
+	return ch, err
+}
+
+// settingsFrom is changesFrom without the attestation.
+func settingsFrom(c *cli.Context, individual bool) (ch changes, err error) {
+	ch = changes{
+		IoTHubs: c.StringSlice(flagIoTHub), WebhookVersion: c.String(flagWebhookAPIVersion),
 		CredentialPolicy: c.String(flagCredentialPolicy), Clear: c.StringSlice(flagClear),
 	}
 	if c.IsSet(flagProvisioning) {

@@ -21,17 +21,26 @@ func readFile(flag, file string) ([]byte, error) {
 	if file == "" {
 		return nil, cliapp.Usagef("give --%s FILE", flag)
 	}
-	f, err := os.Open(file)
+	data, err := readSmall(file)
 	if err != nil {
 		return nil, fmt.Errorf("read --%s: %w", flag, err)
+	}
+	return data, nil
+}
+
+// readSmall reads a file that cannot be large.
+func readSmall(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
-		return nil, fmt.Errorf("read --%s: %w", flag, err)
+		return nil, err
 	}
 	if len(data) > maxFile {
-		return nil, fmt.Errorf("read --%s %q: larger than %d bytes", flag, file, maxFile)
+		return nil, fmt.Errorf("%q is larger than %d bytes", file, maxFile)
 	}
 	return data, nil
 }

@@ -13,12 +13,14 @@ import (
 type waits struct {
 	env  *cliapp.Env
 	next http.RoundTripper
+	// silent leaves it to the command to say so.
+	silent bool
 }
 
 func (w *waits) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := w.next.RoundTrip(req)
-	if err != nil {
-		return nil, err
+	if err != nil || w.silent {
+		return resp, err
 	}
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests, http.StatusRequestTimeout, http.StatusInternalServerError,

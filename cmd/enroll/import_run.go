@@ -1,0 +1,274 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dpskit/dpskit/cmd/internal/cliapp"
+	"github.com/dpskit/dpskit/pkg/dps"
+	"github.com/dpskit/dpskit/pkg/dps/bulk"
+	"github.com/dpskit/dpskit/pkg/dps/service"
+)
+
+func runImport(ctx context.Context, env *cliapp.Env, opts importOptions) error {
+	if err := checkFile(ctx, env, opts); err != nil {
+		return err
+	}
+	ep, err := connect(env, opts.Connect)
+	if err != nil {
+		return err
+	}
+	ep.waits.silent = true // the import says itself what it waits for
+	client, err := ep.serviceWith(importClient)
+	if err != nil {
+		return err
+	}
+	if err := opts.mayWrite(); err != nil {
+		return err
+	}
+	state, err := bulk.OpenState(opts.state(), ep.host, &bulk.StateOptions{Restart: opts.Restart, DryRun: opts.Connect.DryRun, Now: env.Now})
+	if err != nil {
+		return stateError(err)
+	}
+	progress := &importProgress{env: env, bar: env.NewProgress("devices"), host: ep.host}
+	report, err := bulk.Import(ctx, importTarget{client, ep}, opts.source(), opts.engine(state, progress))
+	progress.clear()
+	err = errors.Join(err, state.Close())
+	if report == nil {
+		return err
+	}
+	if opts.Connect.DryRun {
+		return dryImport(env, opts, report, err)
+	}
+	return finishImport(env, opts, ep.host, report, err)
+}
+
+// importTarget is the service, or a dry run of it.
+type importTarget struct {
+	*service.Client
+	ep *endpoint
+}
+
+// BulkEnrollments prints the request of a dry run and takes it for done.
+func (t importTarget) BulkEnrollments(ctx context.Context, mode service.BulkMode, list []service.IndividualEnrollment) (service.BulkResult, error) {
+	result, err := t.Client.BulkEnrollments(ctx, mode, list)
+	return result, t.ep.finish(err)
+}
+
+// maxShown is how many faults or failures are shown; the rest is in the report.
+const maxShown = 20
+
+// checkFile finds every fault of the file before anything is sent.
+func checkFile(ctx context.Context, env *cliapp.Env, opts importOptions) error {
+	check, err := bulk.Validate(ctx, opts.source())
+	if err != nil {
+		return err
+	}
+	if len(check.Faults) == 0 {
+		return nil
+	}
+	fixes := map[string]bool{}
+	for i, fault := range check.Faults {
+		if i == maxShown {
+			env.Notef("… and more")
+			break
+		}
+		line := opts.File + ":" + fault.Error()
+		if fault.Fix != "" && !fixes[fault.Fix] {
+			fixes[fault.Fix] = true
+			line += " (" + fault.Fix + ")"
+		}
+		env.Notef("%s", line)
+	}
+	return cliapp.WithCode(fmt.Errorf("import %q: %s in %s; nothing was sent", opts.File, plural(len(check.Faults), "fault"), plural(check.Faulty, "row")), cliapp.ExitUsage)
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
+}
+
+func (o importOptions) state() string { return o.Report + ".state" }
+
+// mayWrite protects files of something else. A report with a state beside it is
+// that of an earlier import.
+func (o importOptions) mayWrite() error {
+	if o.Connect.DryRun {
+		return nil
+	}
+	if o.KeysFile != "" {
+		if err := mayWrite(flagKeysFile, o.KeysFile, o.Force); err != nil {
+			return err
+		}
+	}
+	if _, err := os.Lstat(o.state()); errors.Is(err, fs.ErrNotExist) {
+		return mayWrite(flagReport, o.Report, o.Force)
+	}
+	return nil
+}
+
+func stateError(err error) error {
+	switch {
+	case errors.Is(err, bulk.ErrLocked):
+		return cliapp.WithHint(cliapp.WithCode(err, cliapp.ExitUnavailable), "wait for it to end, or write another --%s", flagReport)
+	case errors.Is(err, bulk.ErrOtherService):
+		return cliapp.WithHint(cliapp.WithCode(err, cliapp.ExitConflict), "write another --%s, or forget what was done there with --%s", flagReport, flagRestart)
+	case errors.Is(err, bulk.ErrBroken):
+		return cliapp.WithHint(err, "begin anew with --%s --%s skip", flagRestart, flagIfExists)
+	}
+	return err
+}
+
+// importProgress shows how far the import is and what it waits for.
+type importProgress struct {
+	env  *cliapp.Env
+	host string
+	mu   sync.Mutex
+	bar  *cliapp.Progress
+}
+
+func (p *importProgress) set(done, total int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bar.Set(done, total)
+}
+
+func (p *importProgress) clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bar.Clear()
+}
+
+func (p *importProgress) waiting(w bulk.Wait) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bar.Clear()
+	why := "cannot be reached"
+	var e *dps.Error
+	switch {
+	case errors.Is(w.Reason, dps.ErrThrottled):
+		why = "asks to slow down (429)"
+	case errors.As(w.Reason, &e) && e.StatusCode != 0:
+		why = fmt.Sprintf("answers %d", e.StatusCode)
+	}
+	p.env.Notef("%s %s: waiting %s", p.host, why, w.Delay.Round(time.Millisecond))
+}
+
+// importSummary is the outcome as JSON prints it.
+type importSummary struct {
+	File      string `json:"file"`
+	Host      string `json:"host"`
+	Rows      int    `json:"rows"`
+	Created   int    `json:"created"`
+	Updated   int    `json:"updated"`
+	Unchanged int    `json:"unchanged"`
+	Skipped   int    `json:"skipped"`
+	Failed    int    `json:"failed"`
+	Pending   int    `json:"pending"`
+	Earlier   int    `json:"earlier"`
+	Report    string `json:"report"`
+	State     string `json:"state"`
+	KeysFile  string `json:"keysFile,omitempty"`
+}
+
+func summaryOf(opts importOptions, host string, report *bulk.Report) importSummary {
+	count, earlier := report.Count()
+	return importSummary{
+		File: opts.File, Host: host, Rows: len(report.Results), Created: count[bulk.Created], Updated: count[bulk.Updated],
+		Unchanged: count[bulk.Unchanged], Skipped: count[bulk.Skipped], Failed: count[bulk.Failed], Pending: count[bulk.Pending],
+		Earlier: earlier, Report: opts.Report, State: opts.state(),
+	}
+}
+
+func (s importSummary) view() cliapp.View {
+	columns := []string{"rows", "created", "updated", "unchanged", "skipped", "failed", "pending", "done earlier", "report", "keys"}
+	row := []string{}
+	for _, n := range []int{s.Rows, s.Created, s.Updated, s.Unchanged, s.Skipped, s.Failed, s.Pending, s.Earlier} {
+		row = append(row, strconv.Itoa(n))
+	}
+	return cliapp.View{Value: s, Columns: columns, Rows: [][]string{append(row, s.Report, s.KeysFile)}, Single: true}
+}
+
+// finishImport writes the files, prints the summary and chooses the exit code.
+// ended is why the import did not come to its end.
+func finishImport(env *cliapp.Env, opts importOptions, host string, report *bulk.Report, ended error) error {
+	summary := summaryOf(opts, host, report)
+	err := writeReport(opts, report)
+	if err == nil && opts.KeysFile != "" && ended == nil {
+		if err = writeKeys(opts, report); err == nil {
+			summary.KeysFile = opts.KeysFile
+		}
+	}
+	if err == nil {
+		err = env.Print(opts.Output, summary.view())
+	}
+	switch {
+	case ended != nil:
+		env.Notef("%d of %d rows are done; the same command again does the others", summary.Rows-summary.Pending-summary.Failed, summary.Rows)
+		return errors.Join(ended, err)
+	case err != nil:
+		return err
+	case summary.Failed > 0:
+		return failedRows(env, opts, report, summary)
+	case summary.Earlier == summary.Rows:
+		env.Notef("an earlier import has done all rows already (see %s); --%s does them again", opts.state(), flagRestart)
+	}
+	return nil
+}
+
+func writeReport(opts importOptions, report *bulk.Report) error {
+	var b bytes.Buffer
+	if err := report.WriteCSV(&b, opts.ReportRaw); err != nil {
+		return err
+	}
+	return writePrivate(opts.Report, b.Bytes())
+}
+
+func writeKeys(opts importOptions, report *bulk.Report) error {
+	var b bytes.Buffer
+	if err := report.WriteKeysCSV(&b); err != nil {
+		return err
+	}
+	return writePrivate(opts.KeysFile, b.Bytes())
+}
+
+// failedRows shows the first failures and what to do about each kind.
+func failedRows(env *cliapp.Env, opts importOptions, report *bulk.Report, summary importSummary) error {
+	err := cliapp.WithCode(fmt.Errorf("import %q: %d of %s failed; see %s", opts.File, summary.Failed, plural(summary.Rows, "row"), opts.Report), cliapp.ExitPartial)
+	shown, fixes := 0, map[string]bool{}
+	for _, result := range report.Results {
+		if result.Outcome != bulk.Failed {
+			continue
+		}
+		if shown++; shown > maxShown {
+			env.Notef("… and more")
+			break
+		}
+		env.Notef("%s:%d: %s", opts.File, result.Line, strings.ReplaceAll(result.Err.Error(), "\n", " "))
+		if e, ok := dps.Explain(result.Err); ok && !fixes[e.Fix] && len(fixes) < 3 {
+			fixes[e.Fix] = true
+			err = cliapp.WithHint(err, "%s: %s", e.What, e.Fix)
+		}
+	}
+	return cliapp.WithHint(err, "the same command again tries the failed rows once more")
+}
+
+// dryImport says what would be done.
+func dryImport(env *cliapp.Env, opts importOptions, report *bulk.Report, ended error) error {
+	if ended != nil {
+		return ended
+	}
+	_, earlier := report.Count()
+	env.Notef("dry run: %s, of which an earlier import has done %d; nothing was sent", plural(len(report.Results), "row"), earlier)
+	return nil
+}
