@@ -33,6 +33,7 @@ var mayImport = []struct {
 	{"pkg/dps/dpstest", []string{"pkg/dps/emulator", "pkg/dps", "pkg/pki"}},
 	{"pkg/dps/internal/oneline", nil},
 	{"pkg/dps/internal/tree", nil},
+	{"pkg/dps/internal/yamltree", []string{"pkg/dps/internal/tree"}},
 	{"pkg/dps/internal/document", []string{"pkg/dps/enrollment", "pkg/dps/service", "pkg/dps/internal/tree", "pkg/pki"}},
 	{"pkg/dps/internal", []string{"pkg/dps/internal", "pkg/dps"}},
 	{"pkg/dps", []string{"pkg/dps/internal/oneline"}},
@@ -52,6 +53,7 @@ var onlyIn = map[string][]string{
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager": {"pkg/dps/arm"},
 	"go.etcd.io/bbolt":                                      {"pkg/dps/emulator"},
 	"github.com/tidwall/btree":                              {"pkg/dps/emulator"},
+	"go.yaml.in/yaml":                                       {"pkg/dps/internal/yamltree"},
 	"github.com/gofrs/flock":                                {"pkg/pki/workspace", "pkg/pki/fleet", "pkg/dps/emulator", "pkg/dps/bulk"},
 }
 
