@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"strconv"
@@ -18,62 +17,104 @@ import (
 
 // caOptions is what a command about CA certificates was asked for.
 type caOptions struct {
-	Connect     connectOptions
-	Names       []string
-	Cert, Key   string
-	KeyPassword cliapp.SecretSource
-	Verified    bool
-	Force       bool
-	Yes         bool
-	Output      cliapp.Format
+	Connect connectOptions
+	// Hub is the IoT hub whose certificates are meant, instead of those of a DPS.
+	Hub      string
+	Names    []string
+	Source   caSource
+	Verified bool
+	Force    bool
+	Yes      bool
+	Output   cliapp.Format
 }
 
+type caRun = func(context.Context, *cliapp.Env, caOptions) error
+
 func newCACmd(env *cliapp.Env) *cli.Command {
-	command := func(name, usage, args string, before cli.BeforeFunc, extra []cli.Flag, run func(context.Context, *cliapp.Env, caOptions) error, description string) *cli.Command {
-		return &cli.Command{
-			Name: name, Usage: usage, ArgsUsage: args, Before: before, Description: description,
-			Flags: flags(extra, []cli.Flag{outputFlag()}, connectionFlags(), armFlags(), cliapp.LogFlags()),
-			Action: func(c *cli.Context) error {
-				connect := connectOptionsFrom(c, env)
-				connect.ARMVersion = connect.APIVersion
-				opts := caOptions{
-					Connect: connect, Names: c.Args().Slice(), Cert: c.String(flagCert), Key: c.String(flagKey),
-					KeyPassword: keyPassword(c), Verified: c.Bool(flagVerified), Force: c.Bool(flagForce), Yes: c.Bool(flagYes),
-					Output: env.OutputFormat(c),
-				}
-				ctx, cancel := opts.Connect.withTimeout(c.Context)
-				defer cancel()
-				return run(ctx, env, opts)
-			},
-		}
-	}
-	cert := func(usage string) cli.Flag { return &cli.StringFlag{Name: flagCert, Usage: usage} }
 	one := cliapp.ExactArgs("NAME")
+	vouch := &cli.BoolFlag{Name: flagVerified, Usage: "mark it verified at once, without proof of possession"}
+	force := &cli.BoolFlag{Name: flagForce, Usage: "replace another certificate of this name"}
+	proof := &cli.StringFlag{Name: flagCert, Usage: "the verification certificate: `FILE` in PEM or DER"}
 	return &cli.Command{
-		Name: "ca", Usage: "CA certificates of a DPS and proof that you hold their keys",
+		Name: "ca", Usage: "CA certificates of a DPS, or of an IoT hub, and proof that you hold their keys",
 		Subcommands: []*cli.Command{
-			command("upload", "upload a CA certificate", "NAME", one, []cli.Flag{
-				cert("the CA certificate: `FILE` in PEM or DER"),
-				&cli.BoolFlag{Name: flagVerified, Usage: "mark it verified at once, without proof of possession"},
-				&cli.BoolFlag{Name: flagForce, Usage: "replace another certificate of this name"}, dryRunFlag(),
-			}, runCAUpload, "   enroll ca upload my-root --cert pki/certs/azure-iot-test-only.root.ca.cert.pem"),
-			command("code", "ask for a verification code", "NAME", one, []cli.Flag{dryRunFlag()}, runCACode,
-				"The code invalidates the one before it. Sign it with 'certgen verification CODE'.\n\n   enroll ca code my-root"),
-			command("verify", "send the verification certificate that carries the code", "NAME", one, []cli.Flag{
-				cert("the verification certificate: `FILE` in PEM or DER"), dryRunFlag(),
-			}, runCAVerify, "   enroll ca verify my-root --cert pki/certs/verification-code.cert.pem"),
-			command("prove", "upload, code, sign and verify in one step", "NAME", one, []cli.Flag{
-				cert("the CA certificate: `FILE` in PEM or DER"),
-				&cli.StringFlag{Name: flagKey, Usage: "the key of the CA: `FILE` in PEM or DER"}, keyPasswordFlag(),
-				&cli.BoolFlag{Name: flagForce, Usage: "replace another certificate of this name"},
-			}, runCAProve, "What is done already is not done again.\n\n"+
-				"   enroll ca prove my-root --cert pki/certs/azure-iot-test-only.root.ca.cert.pem --key pki/private/azure-iot-test-only.root.ca.key.pem"),
-			command("list", "list the CA certificates", "", cliapp.NoArgs, nil, runCAList, "   enroll ca list --output json"),
-			command("show", "show a CA certificate", "NAME", one, nil, runCAShow, "   enroll ca show my-root"),
-			command("delete", "delete CA certificates", "NAME...", cliapp.MinArgs(1, "NAME"), []cli.Flag{yesFlag(), dryRunFlag()}, runCADelete,
-				"   enroll ca delete my-root --yes"),
+			caCommand(env, runCAUpload, &cli.Command{
+				Name: "upload", Usage: "upload a CA certificate", ArgsUsage: "NAME", Before: one,
+				Description: "   enroll ca upload my-root --cert pki/certs/azure-iot-test-only.root.ca.cert.pem\n" +
+					"   enroll ca upload my-root --ca root --verified\n" +
+					"   enroll ca upload my-root --ca root --iot-hub my-hub",
+				Flags: append(caSourceFlags(false), vouch, force, dryRunFlag()),
+			}),
+			caCommand(env, runCACode, &cli.Command{
+				Name: "code", Usage: "ask for a verification code", ArgsUsage: "NAME", Before: one, Flags: []cli.Flag{dryRunFlag()},
+				Description: "The code invalidates the one before it. Sign it with 'certgen verification CODE'.\n\n   enroll ca code my-root",
+			}),
+			caCommand(env, runCAVerify, &cli.Command{
+				Name: "verify", Usage: "send the verification certificate that carries the code", ArgsUsage: "NAME", Before: one,
+				Flags:       []cli.Flag{proof, dryRunFlag()},
+				Description: "   enroll ca verify my-root --cert pki/certs/verification-code.cert.pem",
+			}),
+			caCommand(env, runCAProve, &cli.Command{
+				Name: "prove", Usage: "upload, code, sign and verify in one step", ArgsUsage: "NAME", Before: one,
+				Description: "The CA may be at any level. Its certificate and key are in files, in one or in two, or in\n" +
+					"the workspace; they are checked before anything is sent. What is done already is not done\n" +
+					"again, so a run that was interrupted is finished by the next one. With --" + flagVerified + " no key is\n" +
+					"needed: the upload itself marks the certificate verified.\n\n" +
+					"   enroll ca prove my-root --ca root\n" +
+					"   enroll ca prove my-root --cert root.cert.pem --key root.key.pem\n" +
+					"   enroll ca prove my-root --cert root.pfx --key-password-file root.password\n" +
+					"   enroll ca prove my-root --ca intermediate --iot-hub my-hub",
+				Flags: append(caSourceFlags(true), vouch, force, dryRunFlag()),
+			}),
+			caCommand(env, runCAList, &cli.Command{
+				Name: "list", Usage: "list the CA certificates", Before: cliapp.NoArgs,
+				Description: "   enroll ca list --output json\n   enroll ca list --iot-hub my-hub",
+			}),
+			caCommand(env, runCAShow, &cli.Command{
+				Name: "show", Usage: "show a CA certificate", ArgsUsage: "NAME", Before: one, Description: "   enroll ca show my-root",
+			}),
+			caCommand(env, runCADelete, &cli.Command{
+				Name: "delete", Usage: "delete CA certificates", ArgsUsage: "NAME...", Before: cliapp.MinArgs(1, "NAME"),
+				Description: "   enroll ca delete my-root --yes", Flags: []cli.Flag{yesFlag(), dryRunFlag()},
+			}),
 		},
 	}
+}
+
+// caCommand gives a command the flags that all of them have, and its action.
+func caCommand(env *cliapp.Env, run caRun, cmd *cli.Command) *cli.Command {
+	cmd.Flags = flags(cmd.Flags, []cli.Flag{
+		&cli.StringFlag{Name: flagIoTHub, Category: categoryARM, Usage: "the certificates of the IoT hub `NAME` instead of a DPS; --" + flagResourceGroup + " is then that of the hub"},
+		outputFlag(),
+	}, connectionFlags(), armFlags(), cliapp.LogFlags())
+	cmd.Action = func(c *cli.Context) error {
+		opts, err := caOptionsFrom(c, env)
+		if err != nil {
+			return err
+		}
+		return bounded(c, opts.Connect, func(ctx context.Context) error { return run(ctx, env, opts) })
+	}
+	return cmd
+}
+
+func caOptionsFrom(c *cli.Context, env *cliapp.Env) (caOptions, error) {
+	source, err := caSourceFrom(c)
+	if err != nil {
+		return caOptions{}, err
+	}
+	opts := caOptions{
+		Connect: connectOptionsFrom(c, env), Hub: c.String(flagIoTHub), Names: c.Args().Slice(), Source: source,
+		Verified: c.Bool(flagVerified), Force: c.Bool(flagForce), Yes: c.Bool(flagYes), Output: env.OutputFormat(c),
+	}
+	opts.Connect.ARMVersion = opts.Connect.APIVersion
+	switch {
+	case opts.Hub == "" && c.IsSet(flagIoTHub):
+		return caOptions{}, cliapp.Usagef("--%s is empty: give the name of a hub", flagIoTHub)
+	case opts.Hub != "" && opts.Connect.Name != "":
+		return caOptions{}, cliapp.Usagef("--%s and --%s exclude each other: one names an IoT hub, the other a DPS", flagIoTHub, flagName)
+	}
+	opts.Connect.SubscriptionOnly = opts.Hub != ""
+	return opts, nil
 }
 
 // caView is a CA certificate as JSON prints it.
@@ -102,26 +143,15 @@ func printCA(env *cliapp.Env, format cliapp.Format, v caView) error {
 	return env.Print(format, cliapp.View{Value: v, Columns: caColumns, Rows: [][]string{v.row()}, Single: true})
 }
 
-// readCA reads a file that must hold a CA certificate, so that a leaf or a key
-// is refused before anything is sent.
-func readCA(flag, file string) (*x509.Certificate, error) {
-	certs, err := readCertificates(flag, file)
-	if err != nil {
-		return nil, err
-	}
-	if cert := certs[0]; cert.BasicConstraintsValid && !cert.IsCA {
-		return nil, cliapp.WithHint(cliapp.WithCode(fmt.Errorf("%q is not a CA certificate: basicConstraints say CA:FALSE (subject %q)", file, cert.Subject), cliapp.ExitUsage),
-			"a device certificate belongs in an individual enrollment, not in the list of CAs")
-	}
-	return certs[0], nil
-}
-
 func runCAUpload(ctx context.Context, env *cliapp.Env, opts caOptions) error {
-	cert, err := readCA(flagCert, opts.Cert)
+	if err := opts.Source.check(); err != nil {
+		return err
+	}
+	cert, err := opts.Source.certificate(ctx, env)
 	if err != nil {
 		return err
 	}
-	ep, client, err := connectARM(ctx, env, opts.Connect)
+	ep, client, err := connectCA(ctx, env, opts)
 	if err != nil {
 		return err
 	}
@@ -135,8 +165,7 @@ func runCAUpload(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 		env.Notef("CA certificate %q is there already", name)
 		return printCA(env, opts.Output, viewCA(existing))
 	case existing.Thumbprint != pki.SHA1Thumbprint(cert) && !opts.Force:
-		return cliapp.WithHint(cliapp.WithCode(fmt.Errorf("CA certificate %q exists with another thumbprint, %s", name, existing.Thumbprint), cliapp.ExitConflict),
-			"choose another name, or replace it with --%s", flagForce)
+		return hintReplace(fmt.Errorf("CA certificate %q exists with another thumbprint, %s: %w", name, existing.Thumbprint, dps.ErrConflict))
 	default:
 		upload.IfMatch = existing.ETag
 	}
@@ -145,22 +174,18 @@ func runCAUpload(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 		return ep.finish(err)
 	}
 	if !uploaded.Verified {
-		env.Notef("uploaded; prove that you hold its key: enroll ca code %s", name)
+		env.Notef("uploaded; prove that you hold its key: enroll ca code %s%s", name, opts.hubFlag())
 	}
 	return printCA(env, opts.Output, viewCA(uploaded))
 }
 
 func runCACode(ctx context.Context, env *cliapp.Env, opts caOptions) error {
-	ep, client, err := connectARM(ctx, env, opts.Connect)
+	ep, client, err := connectCA(ctx, env, opts)
 	if err != nil {
 		return err
 	}
 	name := opts.Names[0]
-	existing, err := client.GetCertificate(ctx, name)
-	if err != nil {
-		return err
-	}
-	code, cert, err := client.GenerateCode(ctx, name, existing.ETag)
+	code, cert, err := client.GenerateCode(ctx, name, "")
 	if err != nil {
 		return ep.finish(err)
 	}
@@ -170,64 +195,23 @@ func runCACode(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 }
 
 func runCAVerify(ctx context.Context, env *cliapp.Env, opts caOptions) error {
-	certs, err := readCertificates(flagCert, opts.Cert)
+	certs, err := readCertificates(flagCert, opts.Source.Cert)
 	if err != nil {
 		return err
 	}
-	ep, client, err := connectARM(ctx, env, opts.Connect)
+	ep, client, err := connectCA(ctx, env, opts)
 	if err != nil {
 		return err
 	}
-	name := opts.Names[0]
-	existing, err := client.GetCertificate(ctx, name)
-	if err != nil {
-		return err
-	}
-	verified, err := client.VerifyCertificate(ctx, name, certs[0], existing.ETag)
+	verified, err := client.VerifyCertificate(ctx, opts.Names[0], certs[0], "")
 	if err != nil {
 		return ep.finish(err)
 	}
 	return printCA(env, opts.Output, viewCA(verified))
 }
 
-func runCAProve(ctx context.Context, env *cliapp.Env, opts caOptions) error {
-	cert, err := readCA(flagCert, opts.Cert)
-	if err != nil {
-		return err
-	}
-	key, err := readKey(env, opts.Key, opts.KeyPassword)
-	if err != nil {
-		return err
-	}
-	authority, err := pki.LoadAuthority([]*x509.Certificate{cert}, key)
-	if err != nil {
-		return fmt.Errorf("use %q with %q: %w", opts.Cert, opts.Key, err)
-	}
-	_, client, err := connectARM(ctx, env, opts.Connect)
-	if err != nil {
-		return err
-	}
-	sign := func(_ context.Context, code string) (*x509.Certificate, error) {
-		b, err := authority.Issue(pki.IssueRequest{Profile: pki.ProfileVerification, CommonName: code, Now: env.Now})
-		if err != nil {
-			return nil, err
-		}
-		return b.Certificate, nil
-	}
-	proof, err := client.Prove(ctx, opts.Names[0], cert, sign, &arm.ProveOptions{Replace: opts.Force})
-	if err != nil {
-		return err
-	}
-	if proof.AlreadyVerified {
-		env.Notef("CA certificate %q is verified already", opts.Names[0])
-	}
-	v := viewCA(proof.Certificate)
-	v.Code = proof.Code
-	return printCA(env, opts.Output, v)
-}
-
 func runCAList(ctx context.Context, env *cliapp.Env, opts caOptions) error {
-	_, client, err := connectARM(ctx, env, opts.Connect)
+	_, client, err := connectCA(ctx, env, opts)
 	if err != nil {
 		return err
 	}
@@ -244,7 +228,7 @@ func runCAList(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 }
 
 func runCAShow(ctx context.Context, env *cliapp.Env, opts caOptions) error {
-	_, client, err := connectARM(ctx, env, opts.Connect)
+	_, client, err := connectCA(ctx, env, opts)
 	if err != nil {
 		return err
 	}
@@ -256,13 +240,53 @@ func runCAShow(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 }
 
 func runCADelete(ctx context.Context, env *cliapp.Env, opts caOptions) error {
-	ep, client, err := connectARM(ctx, env, opts.Connect)
+	ep, client, err := connectCA(ctx, env, opts)
 	if err != nil {
 		return err
 	}
 	return deleteEach(env, ep, "CA certificate", opts.Names, opts.Yes, func(name string) error {
 		return client.DeleteCertificate(ctx, name, "")
 	})
+}
+
+// hubFlag is the flag to add to the commands that are suggested.
+func (o caOptions) hubFlag() string {
+	if o.Hub == "" {
+		return ""
+	}
+	return " --" + flagIoTHub + " " + o.Hub
+}
+
+// hintReplace adds to a name that is taken what can be done.
+func hintReplace(err error) error {
+	if !errors.Is(err, dps.ErrConflict) {
+		return err
+	}
+	return cliapp.WithHint(err, "choose another name, or replace it with --%s", flagForce)
+}
+
+// connectCA returns the client of the CA certificates, of the DPS or of the hub.
+func connectCA(ctx context.Context, env *cliapp.Env, opts caOptions) (*endpoint, *arm.CertificateClient, error) {
+	if opts.Hub != "" {
+		return connectHub(ctx, env, opts)
+	}
+	ep, client, err := connectARM(ctx, env, opts.Connect)
+	if err != nil {
+		return nil, nil, err
+	}
+	return ep, &client.CertificateClient, nil
+}
+
+func connectHub(ctx context.Context, env *cliapp.Env, opts caOptions) (*endpoint, *arm.CertificateClient, error) {
+	ep, err := connect(env, opts.Connect)
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := ep.hub(ctx, opts.Hub)
+	if err != nil {
+		return nil, nil, err
+	}
+	return ep, &client.CertificateClient, nil
 }
 
 func connectARM(ctx context.Context, env *cliapp.Env, opts connectOptions) (*endpoint, *arm.Client, error) {

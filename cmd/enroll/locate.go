@@ -79,8 +79,7 @@ func (ep *endpoint) subscription() (*arm.SubscriptionClient, error) {
 		fillEmpty(&subscription, emulator.DefaultSubscriptionID)
 	}
 	if subscription == "" {
-		return nil, cliapp.WithHint(cliapp.Usagef("no subscription given: give --%s or set %s", flagSubscription, envSubscription),
-			"'az account show --query id' prints that of your sign-in")
+		return nil, noSubscription()
 	}
 	token, err := ep.token()
 	if err != nil {
@@ -96,4 +95,47 @@ func (ep *endpoint) armOptions() *arm.ClientOptions {
 		opts.Endpoint = "https://" + ep.host
 	}
 	return opts
+}
+
+// hub returns the client of an IoT hub, which may be named by its resource name
+// or by its host name. Without a resource group it is looked up in the
+// subscription.
+func (ep *endpoint) hub(ctx context.Context, name string) (*arm.HubClient, error) {
+	scope := arm.HubScope{SubscriptionID: ep.opts.Subscription, ResourceGroup: ep.opts.ResourceGroup}
+	scope.HubName, _, _ = strings.Cut(name, ".")
+	if ep.emulator {
+		fillEmpty(&scope.SubscriptionID, emulator.DefaultSubscriptionID)
+		fillEmpty(&scope.ResourceGroup, emulator.DefaultResourceGroup)
+	}
+	if scope.ResourceGroup == "" {
+		finder, err := ep.subscription()
+		if err != nil {
+			return nil, err
+		}
+		hub, err := finder.FindHub(ctx, name)
+		if err != nil {
+			return nil, noHub(err)
+		}
+		scope = hub.Scope()
+	}
+	if scope.SubscriptionID == "" {
+		return nil, noSubscription()
+	}
+	token, err := ep.token()
+	if err != nil {
+		return nil, err
+	}
+	return arm.NewHubClient(scope, token, ep.armOptions())
+}
+
+func noHub(err error) error {
+	if exitCodeOf(err) != cliapp.ExitNotFound {
+		return err
+	}
+	return cliapp.WithHint(err, "'az iot hub list' shows the hubs; name another subscription with --%s", flagSubscription)
+}
+
+func noSubscription() error {
+	return cliapp.WithHint(cliapp.Usagef("no subscription given: give --%s or set %s", flagSubscription, envSubscription),
+		"'az account show --query id' prints that of your sign-in")
 }

@@ -23,6 +23,7 @@ func TestMain(m *testing.M) {
 //	emulator [FLAG...]        start `enroll emulator` and wait for its ready line
 //	stop-emulator SIGNAL      end it by int, term or kill; a clean end is demanded but for kill
 //	sign-verification DIR CODE   make a verification certificate in a workspace
+//	make-cas DIR              write CAs in the forms in which people have them
 //	get URL STATUS            GET by plain HTTP and demand this status
 func TestScripts(t *testing.T) {
 	commands := clitest.Commands()
@@ -30,6 +31,7 @@ func TestScripts(t *testing.T) {
 	commands["emulator"] = running.start
 	commands["stop-emulator"] = running.stop
 	commands["sign-verification"] = signVerification
+	commands["make-cas"] = makeCAs
 	commands["get"] = get
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true, Cmds: commands,
