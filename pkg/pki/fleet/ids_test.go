@@ -120,6 +120,7 @@ func TestReadIDsRefuses(t *testing.T) {
 		{"only a header", "registrationId\n", "holds no id"},
 		{"a slash", "a\nb/c\n", `row 2, column 1: check registration id "b/c"`},
 		{"a space", "registrationId,x\na b,x\n", "row 2, column 1: "},
+		{"a space below Windows line ends", "a\r\n\"b\"\r\n\r\nc d\r\n", "row 4, column 1: "},
 		{"a bad id in the second column", "x,registrationId\n1,a\n2,\u00e9\n", "row 3, column 2: "},
 		{"a row after a quoted line break", "note,registrationId\n\"1\n2\",a\nx,b c\n", "row 3, column 2: "},
 		{"a row after empty ones", "\n\na\n\nb c\n", "row 5, column 1: "},

@@ -133,6 +133,12 @@ func TestResumeChecksWhatIsThere(t *testing.T) {
 	}
 	other := pkitest.Issue(t, pkitest.Root(t), pki.IssueRequest{CommonName: "dev-2"})
 	renamed := pkitest.Device(t, "dev-9")
+	namesake, err := pki.NewRoot(&pki.CAOptions{CommonName: pki.DefaultIntermediateCN})
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := pkitest.Issue(t, namesake, pki.IssueRequest{CommonName: "dev-2"})
+	server := pkitest.Issue(t, pkitest.Intermediate(t), pki.IssueRequest{Profile: pki.ProfileServer, CommonName: "dev-2"})
 	tests := []struct {
 		name       string
 		damage     func(t *testing.T, dir string)
@@ -159,6 +165,8 @@ func TestResumeChecksWhatIsThere(t *testing.T) {
 			write(t, dir, key, data)
 		}, 1, 2, ""},
 		{"a certificate of another CA", func(t *testing.T, dir string) { write(t, dir, cert, other.CertificatePEM()) }, 0, 2, "another ca"},
+		{"a certificate of a CA of the same name", func(t *testing.T, dir string) { write(t, dir, cert, forged.CertificatePEM()) }, 0, 2, "another ca"},
+		{"a certificate of another profile", func(t *testing.T, dir string) { write(t, dir, cert, server.CertificatePEM()) }, 0, 2, "other extensions"},
 		{"a certificate of another device", func(t *testing.T, dir string) { write(t, dir, cert, renamed.CertificatePEM()) }, 0, 2, "dev-9"},
 		{"a folder", func(t *testing.T, dir string) {
 			remove(t, dir, cert)

@@ -366,6 +366,12 @@ func TestWriteRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	write := func(t *testing.T, opts fleet.Options, out string) {
+		t.Helper()
+		if _, err := fleet.Write(t.Context(), opts, fleet.Target{Path: out}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	tests := []struct {
 		name    string
 		format  fleet.Format
@@ -384,7 +390,36 @@ func TestWriteRefuses(t *testing.T) {
 			}
 		}},
 		{"another fleet", fleet.FormatFiles, func(t *testing.T, out string) {
-			if _, err := fleet.Write(t.Context(), options(t, 3), fleet.Target{Path: out}); err != nil {
+			write(t, options(t, 3), out)
+		}},
+		{"the same number with other ids", fleet.FormatFiles, func(t *testing.T, out string) {
+			other := options(t, 2)
+			other.IDs = list{"dev-1", "dev-3"}
+			write(t, other, out)
+		}},
+		{"a fleet of another CA", fleet.FormatFiles, func(t *testing.T, out string) {
+			other := options(t, 2)
+			other.Authority = pkitest.Root(t)
+			write(t, other, out)
+		}},
+		{"a fleet with other keys", fleet.FormatFiles, func(t *testing.T, out string) {
+			other := options(t, 2)
+			other.KeyType = pki.KeyECP384
+			write(t, other, out)
+		}},
+		{"a fleet with PFX files", fleet.FormatFiles, func(t *testing.T, out string) {
+			other := options(t, 2)
+			other.PFX = &pki.PFXOptions{}
+			write(t, other, out)
+		}},
+		{"a fleet of a later version", fleet.FormatFiles, func(t *testing.T, out string) {
+			write(t, options(t, 2), out)
+			spec := filepath.Join(out, "fleet.json")
+			data, err := os.ReadFile(spec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(spec, []byte(strings.Replace(string(data), `"version": 1`, `"version": 2`, 1)), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}},
@@ -420,6 +455,44 @@ func TestWriteRefuses(t *testing.T) {
 	for _, target := range []fleet.Target{{}, {Path: t.TempDir(), Format: "rar"}} {
 		if result, err := fleet.Write(t.Context(), opts, target); err == nil {
 			t.Errorf("Write(%+v) = %+v, want an error", target, result)
+		}
+	}
+}
+
+// A file that appears while an archive is made is not replaced either.
+func TestWriteRefusesWhatAppears(t *testing.T) {
+	for _, name := range []string{"out", "out.index.csv"} {
+		dir := t.TempDir()
+		opts := options(t, 2)
+		opts.Progress = func(int, int) {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte("mine"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err := fleet.Write(t.Context(), opts, fleet.Target{Format: fleet.FormatTar, Path: filepath.Join(dir, "out")})
+		data, readErr := os.ReadFile(filepath.Join(dir, name))
+		if !errors.Is(err, fleet.ErrExists) || string(data) != "mine" || len(tree(t, dir)) != 2 {
+			t.Errorf("Write() = %v; %q is %q, %v; the folder is %v", err, name, data, readErr, tree(t, dir))
+		}
+	}
+}
+
+// A file of the fleet that cannot be read is left alone.
+func TestWriteRefusesABrokenSpec(t *testing.T) {
+	for name, text := range map[string]string{"torn": "{", "empty": "", "huge": strings.Repeat(" ", 100_000)} {
+		out := filepath.Join(t.TempDir(), "out")
+		if _, err := fleet.Write(t.Context(), options(t, 2), fleet.Target{Path: out}); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(out, "fleet.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		before := tree(t, out)
+		if _, err := fleet.Write(t.Context(), options(t, 2), fleet.Target{Path: out}); err == nil || !strings.Contains(err.Error(), "fleet.json") {
+			t.Errorf("%s: Write() = %v, want an error about fleet.json", name, err)
+		}
+		if diff := cmp.Diff(before, tree(t, out)); diff != "" {
+			t.Errorf("%s: files changed (-before +after):\n%s", name, diff)
 		}
 	}
 }

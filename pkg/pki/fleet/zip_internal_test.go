@@ -63,6 +63,9 @@ func TestZip64(t *testing.T) {
 		if err != nil {
 			t.Fatalf("member %d: %v", i, err)
 		}
+		if f.ReaderVersion != zipVersion64 {
+			t.Errorf("member %d asks for version %d, want %d", i, f.ReaderVersion, zipVersion64)
+		}
 		data, err := io.ReadAll(in)
 		if want := fmt.Sprintf("dev-%d", i/3); err != nil || string(data) != want {
 			t.Errorf("member %d %q is %q, %v; want %q", i, f.Name, data, err, want)
