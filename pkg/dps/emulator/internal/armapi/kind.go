@@ -34,12 +34,13 @@ const (
 )
 
 // serviceKind is the provisioning service. 2020-09-01-preview is missing on
-// purpose: it is in the specification and was never served.
+// purpose: it is in the specification and was never served. 2026-08-31 is what
+// the newest Node client speaks.
 var serviceKind = kind{
 	resource: "provisioningServices", certificateType: "Microsoft.Devices/provisioningServices/Certificates",
 	versions: []string{
 		"2017-11-15", "2018-01-22", "2020-01-01", "2020-03-01", "2021-10-15", "2022-02-05", "2022-12-12",
-		"2023-03-01-preview", "2025-02-01-preview", "2026-03-01-preview",
+		"2023-03-01-preview", "2025-02-01-preview", "2026-03-01-preview", "2026-08-31",
 	},
 	nestedSince: "2022-02-05", verifiedSince: "2020-03-01",
 	member: func(v string) member {
