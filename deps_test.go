@@ -51,6 +51,8 @@ var onlyIn = map[string][]string{
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity":      {"cmd/enroll"},
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore":          {"pkg/dps", "cmd/enroll"},
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager": {"pkg/dps/arm"},
+	"github.com/eclipse/paho.mqtt.golang":                   {"pkg/dps/device"},
+	"github.com/gorilla/websocket":                          {"pkg/dps/device", "pkg/dps/emulator"},
 	"go.etcd.io/bbolt":                                      {"pkg/dps/emulator"},
 	"github.com/tidwall/btree":                              {"pkg/dps/emulator"},
 	"go.yaml.in/yaml":                                       {"pkg/dps/internal/yamltree"},

@@ -29,7 +29,7 @@ func (e *Emulator) healthHandler() http.Handler {
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		info := e.Info()
-		body := readiness{Status: "ready", Version: info.Version, Listeners: info.HTTPS, Store: "memory"}
+		body := readiness{Status: "ready", Version: info.Version, Listeners: slices.Concat(info.HTTPS, info.MQTT), Store: "memory"}
 		if info.Admin != "" {
 			body.Listeners = append(body.Listeners, info.Admin)
 		}

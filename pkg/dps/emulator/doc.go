@@ -11,7 +11,9 @@
 //	/{id scope}/registrations/…                     device plane: client certificate or SAS
 //	/healthz /readyz                                health
 //
-// and, if asked to, a plain HTTP listener with health and the CA certificate.
+// The device plane is also there over MQTT 3.1.1: with TLS on listeners of its
+// own, and over WebSocket, sub-protocol mqtt, on every path of the HTTPS ones. If
+// asked to, a plain HTTP listener has health and the CA certificate.
 // [Emulator.Info] has everything that clients need: addresses, id scope,
 // connection string, token. The emulator makes its own TLS CA, once per data
 // folder; [Emulator.CAPool] and Info.CAFile have it. It never touches a trust
@@ -175,4 +177,27 @@
 //     when hubs are added, except those that the new hub gets.
 //   - TPM attestation is not served on this plane (401002), nor are certificate
 //     signing requests in the body (ignored) and the payload of custom allocation.
+//
+// MQTT:
+//   - Client identifier, certificate and token are judged as the service was seen
+//     to: any certificate gets a connection and is judged with the register
+//     request; a bad token is CONNACK 5, another id scope 3. A malformed user name
+//     is 4; an empty or impossible client identifier 2; one that is not the
+//     registration ID, or no credential at all, 5; versions other than 3.1.1 are 1.
+//   - One filter is granted, `$dps/registrations/res/#`, at QoS 1 at most; others
+//     are refused with 0x80. An answer goes to the client that asked, 40 ms after
+//     its PUBACK, if it has subscribed. Nothing is retained, no will is published,
+//     no session is kept, and DUP is ignored.
+//   - A poll answers 202 with retry-after while the device is being assigned, else
+//     200. A register payload may be empty; if not, it has to be the body that
+//     HTTPS takes (400, 413). The payload of a poll is ignored. `$rid` may be
+//     anywhere among the parameters, has at most 1024 bytes and is echoed as sent.
+//   - A topic of another kind or without `$rid`, QoS 2, a second CONNECT, a packet
+//     that breaks the protocol or has more than 256 KiB (CONNECT: 16 KiB) ends the
+//     connection. So does silence for 1.5 times the keep-alive, at most 1767 s;
+//     10 s without CONNECT; 30 s within a packet; an answer not taken for 10 s.
+//   - A device that connects again with the same certificate, or a token, ends its
+//     older connection. Beyond 16384 connections a new one replaces the one that
+//     has been silent for longest, if that is 15 s, or is refused.
+//   - A WebSocket needs no Origin, or that of the emulator itself (403 otherwise).
 package emulator

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/deviceapi"
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/mqtt"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/store"
 )
 
@@ -24,9 +26,11 @@ type Emulator struct {
 	store    store.Store
 	hostName string
 	https    []net.Listener
+	mqtt     []net.Listener
 	admin    net.Listener // nil without AdminAddr
 
 	servers  []*server
+	broker   *mqtt.Server // nil until serving
 	serving  sync.WaitGroup
 	close    sync.Once
 	closeErr error
@@ -63,17 +67,22 @@ func (e *Emulator) start(ctx context.Context) error {
 	if err := e.listen(ctx); err != nil {
 		return err
 	}
-	return e.serve()
+	return e.serve(context.WithoutCancel(ctx))
 }
 
 // listen opens every address, or none.
 func (e *Emulator) listen(ctx context.Context) error {
-	for _, addr := range e.settings.HTTPSAddrs {
-		l, err := e.listenOn(ctx, addr)
-		if err != nil {
-			return err
+	for _, kind := range []struct {
+		addrs []string
+		into  *[]net.Listener
+	}{{e.settings.HTTPSAddrs, &e.https}, {e.settings.MQTTAddrs, &e.mqtt}} {
+		for _, addr := range kind.addrs {
+			l, err := e.listenOn(ctx, addr)
+			if err != nil {
+				return err
+			}
+			*kind.into = append(*kind.into, l)
 		}
-		e.https = append(e.https, l)
 	}
 	if addr := e.settings.AdminAddr; addr != "" {
 		l, err := e.listenOn(ctx, addr)
@@ -101,12 +110,34 @@ func (e *Emulator) listenOn(ctx context.Context, addr string) (net.Listener, err
 	return l, nil
 }
 
-func (e *Emulator) serve() error {
-	planes, err := e.planes()
+func (e *Emulator) serve(ctx context.Context) error {
+	tlsConfig := e.tlsConfig()
+	device := e.devicePlane()
+	e.broker = mqtt.New(mqtt.Config{
+		Plane: deviceapi.Plane{Config: device}, Logger: e.settings.Logger, Now: e.settings.Now, TLS: tlsConfig,
+	})
+	planes, err := e.planes(device)
 	if err != nil {
 		return err
 	}
-	tlsConfig := &tls.Config{
+	https := newServer(planes, e.settings.Logger, tlsConfig.Clone())
+	e.servers = append(e.servers, https)
+	for _, l := range e.https {
+		e.run(func() error { return https.http.ServeTLS(l, "", "") })
+	}
+	for _, l := range e.mqtt {
+		e.run(func() error { return e.broker.Serve(ctx, l) })
+	}
+	if e.admin != nil {
+		admin := newServer(e.adminHandler(), e.settings.Logger, nil)
+		e.servers = append(e.servers, admin)
+		e.run(func() error { return admin.http.Serve(e.admin) })
+	}
+	return nil
+}
+
+func (e *Emulator) tlsConfig() *tls.Config {
+	return &tls.Config{
 		Certificates: []tls.Certificate{e.identity.server},
 		// A certificate is asked for, and judged when the device registers.
 		// No CA list is sent: some TLS stacks drop certificates that are not
@@ -120,22 +151,11 @@ func (e *Emulator) serve() error {
 		// Each connection shows its certificate anew.
 		SessionTicketsDisabled: true,
 	}
-	https := newServer(planes, e.settings.Logger, tlsConfig)
-	e.servers = append(e.servers, https)
-	for _, l := range e.https {
-		e.run(func() error { return https.http.ServeTLS(l, "", "") })
-	}
-	if e.admin != nil {
-		admin := newServer(e.adminHandler(), e.settings.Logger, nil)
-		e.servers = append(e.servers, admin)
-		e.run(func() error { return admin.http.Serve(e.admin) })
-	}
-	return nil
 }
 
 func (e *Emulator) run(serve func() error) {
 	e.serving.Go(func() {
-		if err := serve(); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			e.settings.Logger.Error("listener failed", "error", err.Error())
 		}
 	})
@@ -154,6 +174,12 @@ func (e *Emulator) release() error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	var errs []error
+	for _, l := range e.mqtt {
+		errs = append(errs, ignoreClosed(l.Close()))
+	}
+	if e.broker != nil { // also ends the handlers of WebSockets
+		e.broker.Close(ctx)
+	}
 	for _, s := range e.servers {
 		errs = append(errs, s.stop(ctx))
 	}

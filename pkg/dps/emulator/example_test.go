@@ -60,7 +60,7 @@ func ExampleInfo() {
 	}
 	defer e.Close()
 	info := e.Info()
-	info.PID, info.HTTPS, info.HostName, info.ARMEndpoint, info.ConnectionString = 0, nil, "", "", ""
+	info.PID, info.HTTPS, info.MQTT, info.HostName, info.ARMEndpoint, info.ConnectionString = 0, nil, nil, "", "", ""
 	doc, err := json.MarshalIndent(info, "", "  ")
 	if err != nil {
 		log.Fatal(err)

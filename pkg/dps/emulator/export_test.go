@@ -7,7 +7,7 @@ import (
 
 // Planes returns the handler behind the HTTPS listeners, for tests that send
 // more requests than connections can carry.
-func (e *Emulator) Planes() (http.Handler, error) { return e.planes() }
+func (e *Emulator) Planes() (http.Handler, error) { return e.planes(e.devicePlane()) }
 
 // Health returns the handler of /healthz and /readyz, which can be asked after
 // the listeners are gone.

@@ -26,6 +26,9 @@ type Info struct {
 	// if there is one.
 	HTTPS []string `json:"https"`
 	Admin string   `json:"admin,omitempty"`
+	// MQTT has the URL of each MQTT listener, mqtts://HOST:PORT. MQTT over
+	// WebSocket is on the HTTPS listeners, wss:// with any path.
+	MQTT []string `json:"mqtt,omitempty"`
 	// IDScope is what devices register under.
 	IDScope string `json:"idScope"`
 	// ConnectionString is for the service plane.
@@ -55,6 +58,9 @@ func (e *Emulator) Info() Info {
 	}
 	for _, l := range e.https {
 		info.HTTPS = append(info.HTTPS, "https://"+l.Addr().String())
+	}
+	for _, l := range e.mqtt {
+		info.MQTT = append(info.MQTT, "mqtts://"+l.Addr().String())
 	}
 	if e.admin != nil {
 		info.Admin = "http://" + e.admin.Addr().String()
@@ -98,7 +104,7 @@ func hostName(addr net.Addr) string {
 // hosts lists the names and addresses under which the emulator answers.
 func hosts(s settings) []string {
 	names := []string{"localhost", "127.0.0.1", "::1", "global.localhost"}
-	for _, addr := range append([]string{s.AdminAddr}, s.HTTPSAddrs...) {
+	for _, addr := range s.addrs() {
 		if host, _, err := net.SplitHostPort(addr); err == nil {
 			if ip := net.ParseIP(host); ip != nil && !ip.IsUnspecified() {
 				names = append(names, ip.String())

@@ -3,6 +3,7 @@ package emulator_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
@@ -27,6 +28,7 @@ func TestInfo(t *testing.T) {
 	e := dpstest.Start(t, func(o *emulator.Options) {
 		o.DataDir, o.AdminAddr, o.Version = dir, "127.0.0.1:0", "1.2.3"
 		o.HTTPSAddrs = []string{"127.0.0.1:0", "localhost:0"}
+		o.MQTTAddrs = []string{"127.0.0.1:0", "127.0.0.1:0"}
 	})
 	info := e.Info()
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(info.HTTPS[0], "https://"))
@@ -35,7 +37,7 @@ func TestInfo(t *testing.T) {
 	}
 	want := emulator.Info{
 		Event: "ready", Version: "1.2.3", PID: os.Getpid(), Name: "dpskit-emulator", HostName: "localhost:" + port,
-		HTTPS: info.HTTPS, Admin: info.Admin, IDScope: "0ne00C0FFEE",
+		HTTPS: info.HTTPS, MQTT: info.MQTT, Admin: info.Admin, IDScope: "0ne00C0FFEE",
 		ConnectionString: "HostName=localhost:" + port + ";SharedAccessKeyName=provisioningserviceowner;SharedAccessKey=" + emulator.DevelopmentKey,
 		CAFile:           filepath.Join(dir, "ca.pem"), DataDir: dir, ARMEndpoint: "https://localhost:" + port,
 		SubscriptionID: "00000000-0000-0000-0000-000000000000", ResourceGroup: "dpskit-emulator", Token: emulator.DevelopmentToken,
@@ -46,6 +48,9 @@ func TestInfo(t *testing.T) {
 	if len(info.HTTPS) != 2 || !strings.HasPrefix(info.Admin, "http://127.0.0.1:") {
 		t.Errorf("listeners %v, %q", info.HTTPS, info.Admin)
 	}
+	if len(info.MQTT) != 2 || info.MQTT[0] == info.MQTT[1] || !strings.HasPrefix(info.MQTT[1], "mqtts://127.0.0.1:") {
+		t.Errorf("mqtt listeners %v", info.MQTT)
+	}
 	data, err := json.Marshal(info)
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +60,7 @@ func TestInfo(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{
-		"event", "version", "pid", "name", "hostName", "https", "admin", "idScope", "connectionString", "caFile",
+		"event", "version", "pid", "name", "hostName", "https", "mqtt", "admin", "idScope", "connectionString", "caFile",
 		"dataDir", "armEndpoint", "subscriptionId", "resourceGroup", "token",
 	} {
 		if _, ok := members[name]; !ok {
@@ -91,6 +96,8 @@ func TestRefusedOptions(t *testing.T) {
 		"all interfaces":    {emulator.Options{HTTPSAddrs: []string{":0"}}, "loopback"},
 		"all IPv4":          {emulator.Options{HTTPSAddrs: []string{"127.0.0.1:0", "0.0.0.0:0"}}, `"0.0.0.0:0"`},
 		"admin remote":      {emulator.Options{AdminAddr: "[::]:0"}, "loopback"},
+		"mqtt remote":       {emulator.Options{MQTTAddrs: []string{"0.0.0.0:0"}}, "loopback"},
+		"mqtt, known key":   {emulator.Options{MQTTAddrs: []string{"[::]:0"}, AllowRemote: true}, "key of your own"},
 		"remote name":       {emulator.Options{HTTPSAddrs: []string{"localhost.example:0"}}, "loopback"},
 		"remote, known key": {emulator.Options{HTTPSAddrs: []string{"0.0.0.0:0"}, AllowRemote: true}, "key of your own"},
 	} {
@@ -129,6 +136,7 @@ func TestBusyAddress(t *testing.T) {
 	for _, opts := range []emulator.Options{
 		{HTTPSAddrs: []string{"127.0.0.1:0", busy.Addr().String()}, DataDir: dir},
 		{AdminAddr: busy.Addr().String(), DataDir: dir},
+		{MQTTAddrs: []string{"127.0.0.1:0", busy.Addr().String()}, DataDir: dir},
 	} {
 		e, err := emulator.Start(t.Context(), &opts)
 		if err == nil {
@@ -229,6 +237,14 @@ func TestCloseLeavesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		mute, err := net.Dial("tcp", strings.TrimPrefix(e.Info().MQTT[0], "mqtts://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		shaken, err := tls.Dial("tcp", strings.TrimPrefix(e.Info().MQTT[0], "mqtts://"), &tls.Config{RootCAs: e.CAPool()})
+		if err != nil {
+			t.Fatal(err)
+		}
 		client := e.HTTPClient()
 		resp, err := client.Get(e.Info().HTTPS[0] + "/healthz")
 		if err != nil {
@@ -245,10 +261,15 @@ func TestCloseLeavesNothing(t *testing.T) {
 		if d := time.Since(start); d > time.Second {
 			t.Errorf("Close took %v with only idle connections", d)
 		}
-		silent.Close()
+		for _, conn := range []net.Conn{silent, mute, shaken} {
+			conn.Close()
+		}
 		client.CloseIdleConnections()
 		if _, err := net.Dial("tcp", strings.TrimPrefix(e.Info().HTTPS[0], "https://")); err == nil {
 			t.Error("listener accepts after Close")
+		}
+		if _, err := net.Dial("tcp", strings.TrimPrefix(e.Info().MQTT[0], "mqtts://")); err == nil {
+			t.Error("mqtt listener accepts after Close")
 		}
 	}
 	deadline := time.Now().Add(5 * time.Second)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/dpskit/dpskit/pkg/dps"
@@ -54,6 +55,10 @@ type Options struct {
 	// HTTPSAddrs are the addresses of the service, device and Azure Resource
 	// Manager planes; none means 127.0.0.1:0. Port 0 picks a free one.
 	HTTPSAddrs []string
+	// MQTTAddrs are the addresses of the device plane over MQTT with TLS. nil
+	// means 127.0.0.1:0, an empty slice none. MQTT over WebSocket is on every
+	// HTTPS address.
+	MQTTAddrs []string
 	// AdminAddr is the plain HTTP address for health and the CA certificate;
 	// "" means no such listener.
 	AdminAddr string
@@ -109,6 +114,9 @@ func resolve(opts *Options) (settings, error) {
 	if len(s.HTTPSAddrs) == 0 {
 		s.HTTPSAddrs = []string{"127.0.0.1:0"}
 	}
+	if s.MQTTAddrs == nil {
+		s.MQTTAddrs = []string{"127.0.0.1:0"}
+	}
 	if s.Hubs == nil {
 		s.Hubs = []string{s.Name + "-hub.azure-devices.net"}
 	}
@@ -150,12 +158,17 @@ func (s *settings) check() error {
 	if err := s.deriveSecrets(); err != nil {
 		return err
 	}
-	for _, addr := range append([]string{s.AdminAddr}, s.HTTPSAddrs...) {
+	for _, addr := range s.addrs() {
 		if err := s.checkAddr(addr); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// addrs are all addresses to listen on; "" among them is none.
+func (s *settings) addrs() []string {
+	return slices.Concat([]string{s.AdminAddr}, s.HTTPSAddrs, s.MQTTAddrs)
 }
 
 // deriveSecrets makes the secondary key and the token out of the key, so that

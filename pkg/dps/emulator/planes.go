@@ -6,6 +6,7 @@ import (
 
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/armapi"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/deviceapi"
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/mqtt"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/provision"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/serviceapi"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/web"
@@ -14,9 +15,20 @@ import (
 // headerVersion tells people what they are talking to.
 const headerVersion = "X-Dpskit-Emulator"
 
+// devicePlane is what devices reach, by whatever transport.
+func (e *Emulator) devicePlane() deviceapi.Config {
+	s := e.settings
+	return deviceapi.Config{
+		Service: &provision.Service{
+			Store: e.store, IDScope: s.IDScope, Hubs: s.Hubs, Now: s.Now, Pace: s.RetryAfter / 2,
+		},
+		Logger: s.Logger, Now: s.Now, RetryAfter: s.RetryAfter,
+	}
+}
+
 // planes builds the handler of the HTTPS listeners. The first part of the path
 // chooses the plane; whatever is no other plane's is an id scope.
-func (e *Emulator) planes() (http.Handler, error) {
+func (e *Emulator) planes(deviceConfig deviceapi.Config) (http.Handler, error) {
 	s := e.settings
 	service, err := serviceapi.New(serviceapi.Config{
 		Store: e.store, Logger: s.Logger, Now: s.Now, Token: s.token,
@@ -31,14 +43,13 @@ func (e *Emulator) planes() (http.Handler, error) {
 		Name: s.Name, IDScope: s.IDScope, Hubs: s.Hubs, HostName: e.hostName,
 		Token: s.token, KeyName: KeyName, PrimaryKey: s.Key.Reveal(), SecondaryKey: s.secondaryKey,
 	})
-	device := deviceapi.New(deviceapi.Config{
-		Service: &provision.Service{
-			Store: e.store, IDScope: s.IDScope, Hubs: s.Hubs, Now: s.Now, Pace: s.RetryAfter / 2,
-		},
-		Logger: s.Logger, Now: s.Now, RetryAfter: s.RetryAfter,
-	})
+	device := deviceapi.New(deviceConfig)
 	health := e.healthHandler()
 	dispatch := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if mqtt.IsUpgrade(r) { // on any path
+			e.broker.ServeWebSocket(w, r)
+			return
+		}
 		first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 		switch strings.ToLower(first) {
 		case "subscriptions":

@@ -62,7 +62,8 @@ const maxAttempts = 8
 // errChanged means that the judgement has to be made again.
 var errChanged = errors.New("enrollment changed during registration")
 
-func (s *Service) checkCall(call Call) error {
+// CheckCall refuses another id scope, and what cannot be a registration id.
+func (s *Service) CheckCall(call Call) error {
 	if state.Fold(call.IDScope) != state.Fold(s.IDScope) {
 		r := refusal(http.StatusUnauthorized, 401002, RuleIDScope, "Unauthorized")
 		r.Expected = "id scope " + s.IDScope
@@ -79,7 +80,7 @@ func (s *Service) checkCall(call Call) error {
 
 // Register judges the device and returns the operation that answers it.
 func (s *Service) Register(ctx context.Context, call Call) (state.Operation, error) {
-	if err := s.checkCall(call); err != nil {
+	if err := s.CheckCall(call); err != nil {
 		return state.Operation{}, err
 	}
 	for range maxAttempts {
@@ -140,7 +141,7 @@ func (s *Service) write(ctx context.Context, call Call, g grant) (op state.Opera
 // Poll returns an operation of the device. It must come with the credential
 // that started it: the same certificate, or a token that is valid now.
 func (s *Service) Poll(ctx context.Context, call Call, operationID string) (op state.Operation, err error) {
-	if err := s.checkCall(call); err != nil {
+	if err := s.CheckCall(call); err != nil {
 		return op, err
 	}
 	err = s.Store.View(ctx, func(r store.Reader) error {
@@ -179,7 +180,7 @@ func (s *Service) owns(r store.Reader, call Call, op state.Operation) error {
 
 // Authenticate judges the credential of the device and does nothing else.
 func (s *Service) Authenticate(ctx context.Context, call Call) error {
-	if err := s.checkCall(call); err != nil {
+	if err := s.CheckCall(call); err != nil {
 		return err
 	}
 	_, err := s.judge(ctx, call)
@@ -188,7 +189,7 @@ func (s *Service) Authenticate(ctx context.Context, call Call) error {
 
 // LookUp returns the registration record of the device.
 func (s *Service) LookUp(ctx context.Context, call Call) (reg state.Registration, err error) {
-	if err := s.checkCall(call); err != nil {
+	if err := s.CheckCall(call); err != nil {
 		return reg, err
 	}
 	err = s.Store.View(ctx, func(r store.Reader) error {

@@ -53,23 +53,27 @@ func (r *Request) JSON(limit int64, v any) error {
 
 // Body reads the body of r and refuses more than limit bytes.
 func (r *Request) Body(limit int64) ([]byte, error) {
-	tooLarge := &refuse.Refusal{
-		Status: http.StatusRequestEntityTooLarge, Code: 413000, ErrorCode: "RequestEntityTooLarge", Rule: RuleBodySize,
-		Message:  "Request body is too large.",
-		Expected: fmt.Sprintf("at most %d bytes", limit),
-	}
 	if r.ContentLength > limit {
-		return nil, tooLarge
+		return nil, TooLarge(limit)
 	}
 	data, err := io.ReadAll(http.MaxBytesReader(r.writer, r.Request.Body, limit))
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
-		return nil, tooLarge
+		return nil, TooLarge(limit)
 	case err != nil:
 		return nil, bad(RuleBodyJSON, "Request body could not be read.")
 	}
 	return data, nil
+}
+
+// TooLarge refuses a body of more than limit bytes.
+func TooLarge(limit int64) *refuse.Refusal {
+	return &refuse.Refusal{
+		Status: http.StatusRequestEntityTooLarge, Code: 413000, ErrorCode: "RequestEntityTooLarge", Rule: RuleBodySize,
+		Message:  "Request body is too large.",
+		Expected: fmt.Sprintf("at most %d bytes", limit),
+	}
 }
 
 // CheckMediaType refuses a Content-Type other than JSON in UTF-8; none at all is
