@@ -58,7 +58,7 @@ func BenchmarkEmulatorReady(b *testing.B) {
 	for _, mode := range []string{"memory", "data"} {
 		b.Run(mode, func(b *testing.B) {
 			for b.Loop() {
-				args := []string{"emulator", "--https-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--log-level", "error"}
+				args := []string{"emulator", "--https-addr", "127.0.0.1:0", "--mqtt-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--log-level", "error"}
 				if mode == "memory" {
 					args = append(args, "--memory")
 				} else {

@@ -22,6 +22,7 @@ type emulatorOptions struct {
 	Data       string
 	Memory     bool
 	HTTPSAddrs []string
+	MQTTAddrs  []string
 	AdminAddr  string
 	ReadyFile  string
 	Name       string
@@ -34,11 +35,14 @@ type emulatorOptions struct {
 	Logger     *slog.Logger
 }
 
+// addrNone switches a listener off.
+const addrNone = "none"
+
 func newEmulatorCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, emulatorOptions) error) *cli.Command {
 	return &cli.Command{
 		Name: "emulator", Usage: "run the DPS emulator in the foreground",
 		Description: "Serves the service, device and resource manager APIs of DPS on this machine, for\n" +
-			"tests. The first line on standard output, and the ready file, are one JSON document\n" +
+			"tests; the device API over HTTPS, MQTT, and MQTT over WebSocket. The first line on standard output, and the ready file, are one JSON document\n" +
 			"with the real addresses, the ID scope, the connection string and the file with the\n" +
 			"TLS root to trust. It stops cleanly on an interrupt (Ctrl-C) or SIGTERM.\n\n" +
 			"   enroll emulator\n" +
@@ -47,6 +51,7 @@ func newEmulatorCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, emul
 			&cli.StringFlag{Name: flagData, Usage: "keep the state in `FOLDER` (default: the user's state folder)"},
 			&cli.BoolFlag{Name: flagMemory, Usage: "keep the state in memory and forget it at the end"},
 			&cli.StringSliceFlag{Name: flagHTTPSAddr, Usage: "serve HTTPS on `ADDR`, repeatable; port 0 takes a free one (default: 127.0.0.1:8443)"},
+			&cli.StringSliceFlag{Name: flagMQTTAddr, Usage: "serve MQTT over TLS on `ADDR`, repeatable; port 0 takes a free one, none switches it off (default: 127.0.0.1:8883)"},
 			&cli.StringFlag{Name: flagAdminAddr, Value: "127.0.0.1:8442", Usage: "serve /healthz, /readyz and /ca.pem by plain HTTP on loopback `ADDR`"},
 			&cli.StringFlag{Name: flagReadyFile, Usage: "write the ready document to `FILE` when all listeners accept"},
 			&cli.StringFlag{Name: flagName, Value: emulator.DefaultName, Usage: "`NAME` of the service instance"},
@@ -61,7 +66,7 @@ func newEmulatorCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, emul
 			info := slog.LevelInfo
 			return run(c.Context, env, emulatorOptions{
 				Data: c.String(flagData), Memory: c.Bool(flagMemory),
-				HTTPSAddrs: c.StringSlice(flagHTTPSAddr), AdminAddr: c.String(flagAdminAddr), ReadyFile: c.String(flagReadyFile),
+				HTTPSAddrs: c.StringSlice(flagHTTPSAddr), MQTTAddrs: c.StringSlice(flagMQTTAddr), AdminAddr: c.String(flagAdminAddr), ReadyFile: c.String(flagReadyFile),
 				Name: c.String(flagName), IDScope: c.String(flagIDScope), Hostnames: c.StringSlice(flagHostname),
 				Hubs: c.StringSlice(flagLinkedHub), RetryAfter: c.Duration(flagRetryAfter), Remote: c.Bool(flagRemote),
 				KeyFile: c.String(flagKeyFile), Logger: env.Logger(c, &info),
@@ -108,11 +113,17 @@ func (o emulatorOptions) forEmulator(env *cliapp.Env) (*emulator.Options, error)
 	if len(o.HTTPSAddrs) == 0 {
 		o.HTTPSAddrs = []string{"127.0.0.1:8443"}
 	}
+	switch {
+	case len(o.MQTTAddrs) == 0:
+		o.MQTTAddrs = []string{"127.0.0.1:8883"}
+	case len(o.MQTTAddrs) == 1 && o.MQTTAddrs[0] == addrNone:
+		o.MQTTAddrs = []string{}
+	}
 	if o.RetryAfter == 0 {
 		o.RetryAfter = -1
 	}
 	start := &emulator.Options{
-		Name: o.Name, IDScope: o.IDScope, DataDir: o.Data, HTTPSAddrs: o.HTTPSAddrs, AdminAddr: o.AdminAddr,
+		Name: o.Name, IDScope: o.IDScope, DataDir: o.Data, HTTPSAddrs: o.HTTPSAddrs, MQTTAddrs: o.MQTTAddrs, AdminAddr: o.AdminAddr,
 		HostNames: o.Hostnames, Hubs: o.Hubs, RetryAfter: o.RetryAfter, AllowRemote: o.Remote,
 		Logger: o.Logger, Now: env.Now, Version: cliapp.Version(),
 	}

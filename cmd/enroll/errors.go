@@ -59,7 +59,7 @@ func hints(err error) []string {
 	}
 	if addressInUse(err) {
 		return []string{"another program, perhaps another emulator, has that address: stop it, or choose another with --" +
-			flagHTTPSAddr + " and --" + flagAdminAddr + " (port 0 takes a free one)"}
+			flagHTTPSAddr + ", --" + flagMQTTAddr + " and --" + flagAdminAddr + " (port 0 takes a free one)"}
 	}
 	if e, ok := dps.Explain(err); ok {
 		return splitHint(e)

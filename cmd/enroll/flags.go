@@ -54,6 +54,7 @@ const (
 	flagData       = "data"
 	flagMemory     = "memory"
 	flagHTTPSAddr  = "https-addr"
+	flagMQTTAddr   = "mqtt-addr"
 	flagAdminAddr  = "admin-addr"
 	flagReadyFile  = "ready-file"
 	flagHostname   = "hostname"

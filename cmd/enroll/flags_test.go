@@ -41,8 +41,8 @@ func TestEmulatorFlags(t *testing.T) {
 		code int
 	}{
 		{"defaults", "emulator", emulatorOptions{AdminAddr: "127.0.0.1:8442", Name: "dpskit-emulator", IDScope: "0ne00C0FFEE", RetryAfter: 3 * time.Second}, 0},
-		{"all", "emulator --data d --https-addr a:1 --https-addr b:2 --admin-addr c:3 --ready-file r --name n --id-scope s --hostname h --hostname i --linked-hub x --retry-after 1s --allow-remote --key-file k",
-			emulatorOptions{Data: "d", HTTPSAddrs: []string{"a:1", "b:2"}, AdminAddr: "c:3", ReadyFile: "r", Name: "n", IDScope: "s",
+		{"all", "emulator --data d --https-addr a:1 --https-addr b:2 --mqtt-addr d:4 --mqtt-addr e:5 --admin-addr c:3 --ready-file r --name n --id-scope s --hostname h --hostname i --linked-hub x --retry-after 1s --allow-remote --key-file k",
+			emulatorOptions{Data: "d", HTTPSAddrs: []string{"a:1", "b:2"}, MQTTAddrs: []string{"d:4", "e:5"}, AdminAddr: "c:3", ReadyFile: "r", Name: "n", IDScope: "s",
 				Hostnames: []string{"h", "i"}, Hubs: []string{"x"}, RetryAfter: time.Second, Remote: true, KeyFile: "k"}, 0},
 		{"memory", "emulator --memory", emulatorOptions{Memory: true, AdminAddr: "127.0.0.1:8442", Name: "dpskit-emulator", IDScope: "0ne00C0FFEE", RetryAfter: 3 * time.Second}, 0},
 		{"an argument", "emulator start", emulatorOptions{}, 2},

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,6 +38,9 @@ func (c *children) start(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	path, err := exec.LookPath("enroll")
 	ts.Check(err)
+	if !slices.Contains(args, "--mqtt-addr") {
+		args = append([]string{"--mqtt-addr", "127.0.0.1:0"}, args...)
+	}
 	args = append([]string{"emulator", "--https-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--retry-after", "0s"}, args...)
 	ch := &child{cmd: exec.Command(path, args...)}
 	ch.cmd.Dir, ch.cmd.Env, ch.cmd.Stderr = ts.MkAbs("."), clitest.Environ(ts), &ch.stderr
@@ -62,6 +66,7 @@ func (c *children) start(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("ID_SCOPE", info.IDScope)
 	ts.Setenv("ADMIN", info.Admin)
 	ts.Setenv("HOST", info.HostName)
+	ts.Setenv("MQTT", strings.TrimPrefix(strings.Join(info.MQTT, " "), "mqtts://"))
 	ts.Setenv("ADDR", strings.TrimPrefix(info.HTTPS[0], "https://"))
 }
 
