@@ -30,6 +30,7 @@ var mayImport = []struct {
 	{"pkg/dps/emulator", []string{"pkg/dps", "pkg/pki"}}, // and see TestEmulatorSharesNoWireTypes
 	{"pkg/dps/enrollment", []string{"pkg/dps/service", "pkg/dps", "pkg/dps/internal", "pkg/pki"}},
 	{"pkg/dps/bulk", []string{"pkg/dps/enrollment", "pkg/dps/service", "pkg/dps", "pkg/dps/internal", "pkg/pki"}},
+	{"pkg/dps/desired", []string{"pkg/dps/enrollment", "pkg/dps/service", "pkg/dps/arm", "pkg/dps", "pkg/dps/internal", "pkg/pki"}},
 	{"pkg/dps/dpstest", []string{"pkg/dps/emulator", "pkg/dps", "pkg/pki"}},
 	{"pkg/dps/internal/oneline", nil},
 	{"pkg/dps/internal/tree", nil},
