@@ -64,8 +64,8 @@ type BulkResult struct {
 // BulkEnrollments creates, updates or deletes up to [MaxBulk] individual
 // enrollments in one request. The result tells which were refused; the others
 // were done. An error means that the request as a whole failed, and if it
-// matches dps.ErrUnavailable, that some or all of it may have been done: a bulk
-// request is never repeated by itself.
+// matches dps.ErrUnavailable or dps.ErrUnexpectedAnswer, that some or all of it
+// may have been done: a bulk request is never repeated by itself.
 func (c *Client) BulkEnrollments(ctx context.Context, mode BulkMode, list []IndividualEnrollment) (BulkResult, error) {
 	return bulk(ctx, c, enrollments, "enrollments", mode, list)
 }

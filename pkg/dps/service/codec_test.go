@@ -129,7 +129,7 @@ func TestUnreadableAnswers(t *testing.T) {
 	for name, tt := range map[string]struct{ body, want string }{
 		"web page":      {"<html>sign in</html>", "web page"},
 		"empty":         {"", "empty"},
-		"truncated":     {`{"enrollmentGroupId":"g"`, "not valid JSON"},
+		"truncated":     {`{"enrollmentGroupId":"g"`, "the JSON ends too early"},
 		"trailing data": {`{} {}`, "not valid JSON"},
 		"list":          {`[]`, "not a JSON object"},
 		"text":          {`"x"`, "not a JSON object"},

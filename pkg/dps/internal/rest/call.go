@@ -97,6 +97,8 @@ func (c *Call) retryStatus(status int) bool {
 func (c *Call) retryError(err error) bool {
 	var name *net.DNSError
 	switch {
+	case errors.Is(err, errCutOff):
+		return !c.Once
 	case dps.IsUntrustedServer(err), errors.Is(err, dps.ErrUnexpectedAnswer), errors.Is(err, dps.ErrUnauthorized):
 		return false
 	case errors.As(err, &name) && name.IsNotFound:

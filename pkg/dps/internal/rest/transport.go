@@ -3,6 +3,7 @@ package rest
 import (
 	"bytes"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -48,6 +49,10 @@ var defaultClient = sync.OnceValue(func() *http.Client {
 
 // Do implements policy.Transporter.
 func (t transport) Do(req *http.Request) (*http.Response, error) {
+	req, err := withOwnBody(req)
+	if err != nil {
+		return nil, err
+	}
 	resp, err := t.client.Do(req)
 	if err != nil {
 		return nil, classify(err)
@@ -63,9 +68,42 @@ func (t transport) Do(req *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("read answer: %w", err)
 	case int64(len(body)) > limit && resp.StatusCode < 300:
 		return nil, fmt.Errorf("%w: the answer is larger than %d MiB", dps.ErrUnexpectedAnswer, MaxBody>>20)
+	case resp.StatusCode < 300 && isCutOff(body):
+		return nil, errCutOff
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body[:min(int64(len(body)), limit)]))
 	return resp, nil
+}
+
+// withOwnBody returns req with a copy of its body. net/http may still be reading
+// the body of an attempt that has ended, and azcore rewinds the one body that
+// it has for the next: what was sent then could be a mixture of both.
+func withOwnBody(req *http.Request) (*http.Request, error) {
+	if req.Body == nil || req.Body == http.NoBody {
+		return req, nil
+	}
+	body, err := io.ReadAll(req.Body) // in memory: see Client.Do
+	if err != nil {
+		return nil, fmt.Errorf("read request: %w", err)
+	}
+	own := req.WithContext(req.Context())
+	own.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	own.Body, _ = own.GetBody()
+	return own, nil
+}
+
+// errCutOff is an unexpected answer that may be a better one the next time.
+var errCutOff = fmt.Errorf("%w: the JSON ends too early", dps.ErrUnexpectedAnswer)
+
+// isCutOff reports whether body is the beginning of JSON, which happens when
+// something on the way loses the rest and makes up a length. Like a lost
+// connection, it says nothing about what the server did.
+func isCutOff(body []byte) bool {
+	if len(body) == 0 || json.Valid(body) {
+		return false
+	}
+	var value json.RawMessage
+	return errors.Is(json.NewDecoder(bytes.NewReader(body)).Decode(&value), io.ErrUnexpectedEOF)
 }
 
 // classify drops the method and address that net/http puts around a cause (the

@@ -1,6 +1,7 @@
 package rest_test
 
 import (
+	"bytes"
 	"compress/gzip"
 	"crypto/tls"
 	"crypto/x509"
@@ -47,6 +48,7 @@ func TestBrokenAnswersAreRepeated(t *testing.T) {
 			_ = http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
 		},
+		"half of the JSON": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"a":[{"b":"}`) },
 		"broken compression": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			_, _ = io.WriteString(w, "this is not gzip")
@@ -60,10 +62,25 @@ func TestBrokenAnswersAreRepeated(t *testing.T) {
 			}
 			c, requests = serve(t, broken, good)
 			call := &rest.Call{Op: "o", Once: true}
-			if _, err := get(t.Context(), c, call); !errors.Is(err, dps.ErrUnavailable) || requests() > 2 {
+			want := dps.ErrUnavailable
+			if name == "half of the JSON" {
+				want = dps.ErrUnexpectedAnswer
+			}
+			if _, err := get(t.Context(), c, call); !errors.Is(err, want) || requests() > 2 {
 				t.Errorf("%d requests, %v", requests(), err)
 			}
 		})
+	}
+}
+
+// TestOtherAnswersAreNot: what is no JSON at all does not get better.
+func TestOtherAnswersAreNot(t *testing.T) {
+	for _, body := range []string{"", "<html>", `{"a":1}}`, "{]", "nonsense", `"` + "\x01" + `"`, `{"a":1} x`} {
+		c, requests := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })
+		resp, err := get(t.Context(), c, &rest.Call{Op: "o"})
+		if err != nil || string(resp.Body) != body || requests() != 1 {
+			t.Errorf("%q: %d requests, %v", body, requests(), err)
+		}
 	}
 }
 
@@ -139,5 +156,27 @@ func TestClientCertificateRefusedByTLS(t *testing.T) {
 	c := rest.NewClient("test", strings.TrimPrefix(server.URL, "https://"), "v", nil, rest.Config{HTTPClient: server.Client(), RetryDelay: 1})
 	if _, err := get(t.Context(), c, &rest.Call{Op: "o"}); !errors.Is(err, dps.ErrUnauthorized) || errors.Is(err, dps.ErrUnavailable) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestAttemptsShareNoBody: an answer may come, and the next attempt begin, while
+// net/http still sends the body of the one before. The race detector sees it if
+// the two read from one reader.
+func TestAttemptsShareNoBody(t *testing.T) {
+	body := []byte(`{"a":"` + strings.Repeat("x", 1<<20) + `"}`)
+	var got []byte
+	impatient := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	patient := func(w http.ResponseWriter, r *http.Request) {
+		got, _ = io.ReadAll(r.Body)
+		good(w, r)
+	}
+	c, requests := serve(t, impatient, impatient, patient)
+	_, err := c.Do(t.Context(), &rest.Call{Op: "o"}, rest.Request{Method: http.MethodPut, Path: "/x", Body: body})
+	if err != nil || requests() != 3 || !bytes.Equal(got, body) {
+		t.Errorf("%d requests, %d of %d bytes arrived, %v", requests(), len(got), len(body), err)
 	}
 }
