@@ -81,6 +81,7 @@ func TestDependencies(t *testing.T) {
 	allowed := []string{
 		"github.com/dpskit/dpskit/pkg/dps", "github.com/dpskit/dpskit/pkg/pki",
 		"github.com/dpskit/dpskit/pkg/dps/dpstest", "github.com/dpskit/dpskit/pkg/dps/emulator",
+		"github.com/dpskit/dpskit/pkg/dps/emulator/fault",
 		"github.com/dpskit/dpskit/pkg/dps/emulator/internal/...", "github.com/dpskit/dpskit/pkg/dps/internal/...",
 		"github.com/gofrs/flock", "github.com/gorilla/websocket", "github.com/tidwall/btree", "go.etcd.io/bbolt/...", "go.step.sm/crypto/...",
 		"software.sslmate.com/src/go-pkcs12/...", "github.com/pkg/errors", "golang.org/x/crypto/...", "golang.org/x/sys/...",

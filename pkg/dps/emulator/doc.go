@@ -36,6 +36,13 @@
 // expected; and fix, what to do about it. Keys, tokens and signatures are never
 // logged. "Not found" is logged at debug level, everything else as a warning.
 //
+// # Faults
+//
+// [Options].Faults makes the emulator do wrong on request: refuse, lose
+// acknowledgements after the commit, cut connections, throttle. Package fault
+// says how. The error code of a throttled request is 429000, of another refusal
+// the status and three zeros, unless the rule says otherwise.
+//
 // # Answers of our own choice
 //
 // Behaviour follows the published specifications, recordings and the tests of

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/deviceapi"
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/inject"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/mqtt"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/store"
 )
@@ -24,6 +25,7 @@ type Emulator struct {
 	settings settings
 	identity identity
 	store    store.Store
+	faults   *inject.Injector
 	hostName string
 	https    []net.Listener
 	mqtt     []net.Listener
@@ -56,6 +58,9 @@ func (e *Emulator) start(ctx context.Context) error {
 		return err
 	}
 	var err error
+	if e.faults, err = inject.New(e.settings.Faults, e.settings.FaultSeed); err != nil {
+		return err
+	}
 	if e.settings.DataDir == "" {
 		e.store = store.NewMemory()
 	} else if e.store, err = store.OpenBolt(ctx, e.settings.DataDir); err != nil {
@@ -173,6 +178,7 @@ func (e *Emulator) Close() error {
 func (e *Emulator) release() error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
+	e.faults.Close()
 	var errs []error
 	for _, l := range e.mqtt {
 		errs = append(errs, ignoreClosed(l.Close()))

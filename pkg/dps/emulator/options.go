@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/dpskit/dpskit/pkg/dps"
+	"github.com/dpskit/dpskit/pkg/dps/emulator/fault"
 )
 
 // Well-known values of an emulator that was not told otherwise. They are
@@ -76,6 +77,12 @@ type Options struct {
 	// AllowRemote permits addresses other than loopback. It needs a Key of
 	// your own.
 	AllowRemote bool
+	// Faults are what the emulator does wrong on request; see package fault.
+	// With them it logs more: a record for each time that a rule strikes.
+	Faults []fault.Rule
+	// FaultSeed decides about the rules that strike a part of the requests. The
+	// same seed gives the same decisions.
+	FaultSeed uint64
 	// Logger gets one record per refusal and little else; nil discards.
 	Logger *slog.Logger
 	// Now is the clock for certificates, tokens and time stamps; nil means

@@ -6,6 +6,7 @@ import (
 
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/armapi"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/deviceapi"
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/inject"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/mqtt"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/provision"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/serviceapi"
@@ -62,7 +63,10 @@ func (e *Emulator) planes(deviceConfig deviceapi.Config) (http.Handler, error) {
 			device.ServeHTTP(w, r)
 		}
 	})
-	return web.Stamp(dispatch, s.Logger, http.Header{
+	faulty := e.faults.Wrap(dispatch, inject.HTTP{
+		Logger: s.Logger, Now: s.Now, RetryAfter: (&deviceapi.Plane{Config: deviceConfig}).RetryAfterText(),
+	})
+	return web.Stamp(faulty, s.Logger, http.Header{
 		"Strict-Transport-Security": {"max-age=31536000; includeSubDomains"},
 		headerVersion:               {s.Version},
 	}), nil

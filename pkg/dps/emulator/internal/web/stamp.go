@@ -34,6 +34,9 @@ func Stamp(next http.Handler, logger *slog.Logger, extra http.Header) http.Handl
 			if p == nil {
 				return
 			}
+			if p == http.ErrAbortHandler { // no answer, on purpose
+				panic(p)
+			}
 			logger.ErrorContext(r.Context(), "handler panicked",
 				"request_id", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			w.WriteHeader(http.StatusInternalServerError)
