@@ -32,6 +32,8 @@ type emulatorOptions struct {
 	RetryAfter time.Duration
 	Remote     bool
 	KeyFile    string
+	Faults     []string
+	FaultSeed  uint64
 	Logger     *slog.Logger
 }
 
@@ -46,7 +48,8 @@ func newEmulatorCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, emul
 			"with the real addresses, the ID scope, the connection string and the file with the\n" +
 			"TLS root to trust. It stops cleanly on an interrupt (Ctrl-C) or SIGTERM.\n\n" +
 			"   enroll emulator\n" +
-			"   enroll emulator --memory --https-addr 127.0.0.1:0 --ready-file ready.json",
+			"   enroll emulator --memory --https-addr 127.0.0.1:0 --ready-file ready.json\n\n" +
+			faultHelp,
 		Flags: flags([]cli.Flag{
 			&cli.StringFlag{Name: flagData, Usage: "keep the state in `FOLDER` (default: the user's state folder)"},
 			&cli.BoolFlag{Name: flagMemory, Usage: "keep the state in memory and forget it at the end"},
@@ -61,6 +64,8 @@ func newEmulatorCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, emul
 			&cli.DurationFlag{Name: flagRetryAfter, Value: 3 * time.Second, Usage: "tell devices to poll again after `DURATION`, in whole seconds, as the service does"},
 			&cli.BoolFlag{Name: flagRemote, Usage: "allow addresses that are not loopback; needs --" + flagKeyFile},
 			&cli.StringFlag{Name: flagKeyFile, Usage: "read the shared access key (base64) from `FILE` instead of using the documented one"},
+			&cli.StringSliceFlag{Name: flagFault, Usage: "do wrong on purpose as `RULE` says; repeatable, the first rule that strikes decides"},
+			&cli.Uint64Flag{Name: flagFaultSeed, Usage: "`NUMBER` that decides which requests a rule with percent= strikes"},
 		}, cliapp.LogFlags()),
 		Action: func(c *cli.Context) error {
 			info := slog.LevelInfo
@@ -69,7 +74,7 @@ func newEmulatorCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, emul
 				HTTPSAddrs: c.StringSlice(flagHTTPSAddr), MQTTAddrs: c.StringSlice(flagMQTTAddr), AdminAddr: c.String(flagAdminAddr), ReadyFile: c.String(flagReadyFile),
 				Name: c.String(flagName), IDScope: c.String(flagIDScope), Hostnames: c.StringSlice(flagHostname),
 				Hubs: c.StringSlice(flagLinkedHub), RetryAfter: c.Duration(flagRetryAfter), Remote: c.Bool(flagRemote),
-				KeyFile: c.String(flagKeyFile), Logger: env.Logger(c, &info),
+				KeyFile: c.String(flagKeyFile), Faults: c.StringSlice(flagFault), FaultSeed: c.Uint64(flagFaultSeed), Logger: env.Logger(c, &info),
 			})
 		},
 	}
@@ -91,6 +96,9 @@ func runEmulator(ctx context.Context, env *cliapp.Env, opts emulatorOptions) err
 	}
 	defer forget()
 	env.Notef("test emulator, not for production; stop it with Ctrl-C")
+	for _, rule := range start.Faults {
+		env.Notef("fault on purpose: %s (seed %d)", rule, start.FaultSeed)
+	}
 	if err := announce(env, info, opts); err != nil {
 		return err
 	}
@@ -126,6 +134,11 @@ func (o emulatorOptions) forEmulator(env *cliapp.Env) (*emulator.Options, error)
 		Name: o.Name, IDScope: o.IDScope, DataDir: o.Data, HTTPSAddrs: o.HTTPSAddrs, MQTTAddrs: o.MQTTAddrs, AdminAddr: o.AdminAddr,
 		HostNames: o.Hostnames, Hubs: o.Hubs, RetryAfter: o.RetryAfter, AllowRemote: o.Remote,
 		Logger: o.Logger, Now: env.Now, Version: cliapp.Version(),
+		FaultSeed: o.FaultSeed,
+	}
+	var err error
+	if start.Faults, err = parseFaults(o.Faults); err != nil {
+		return nil, err
 	}
 	if o.KeyFile != "" {
 		key, err := env.Secret(cliapp.SecretSource{File: o.KeyFile})

@@ -62,6 +62,8 @@ const (
 	flagRetryAfter = "retry-after"
 	flagRemote     = "allow-remote"
 	flagKeyFile    = "key-file"
+	flagFault      = "fault"
+	flagFaultSeed  = "fault-seed"
 )
 
 // Names of the environment variables.

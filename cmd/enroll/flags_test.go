@@ -41,9 +41,11 @@ func TestEmulatorFlags(t *testing.T) {
 		code int
 	}{
 		{"defaults", "emulator", emulatorOptions{AdminAddr: "127.0.0.1:8442", Name: "dpskit-emulator", IDScope: "0ne00C0FFEE", RetryAfter: 3 * time.Second}, 0},
-		{"all", "emulator --data d --https-addr a:1 --https-addr b:2 --mqtt-addr d:4 --mqtt-addr e:5 --admin-addr c:3 --ready-file r --name n --id-scope s --hostname h --hostname i --linked-hub x --retry-after 1s --allow-remote --key-file k",
+		{"all", "emulator --data d --https-addr a:1 --https-addr b:2 --mqtt-addr d:4 --mqtt-addr e:5 --admin-addr c:3 --ready-file r --name n --id-scope s --hostname h --hostname i --linked-hub x --retry-after 1s --allow-remote --key-file k --fault reset --fault op=poll,assigning=2 --fault-seed 7",
 			emulatorOptions{Data: "d", HTTPSAddrs: []string{"a:1", "b:2"}, MQTTAddrs: []string{"d:4", "e:5"}, AdminAddr: "c:3", ReadyFile: "r", Name: "n", IDScope: "s",
-				Hostnames: []string{"h", "i"}, Hubs: []string{"x"}, RetryAfter: time.Second, Remote: true, KeyFile: "k"}, 0},
+				Hostnames: []string{"h", "i"}, Hubs: []string{"x"}, RetryAfter: time.Second, Remote: true, KeyFile: "k",
+				Faults: []string{"reset", "op=poll,assigning=2"}, FaultSeed: 7}, 0},
+		{"bad seed", "emulator --fault-seed -1", emulatorOptions{}, 2},
 		{"memory", "emulator --memory", emulatorOptions{Memory: true, AdminAddr: "127.0.0.1:8442", Name: "dpskit-emulator", IDScope: "0ne00C0FFEE", RetryAfter: 3 * time.Second}, 0},
 		{"an argument", "emulator start", emulatorOptions{}, 2},
 		{"not a duration", "emulator --retry-after soon", emulatorOptions{}, 2},
