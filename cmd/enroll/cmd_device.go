@@ -26,6 +26,8 @@ type registerOptions struct {
 	Host           string
 	Payload        string
 	Output         cliapp.Format
+
+	presented []*x509.Certificate // the chain that the device shows, once it is read
 }
 
 func newDeviceCmd(env *cliapp.Env) *cli.Command {
@@ -42,6 +44,8 @@ func newRegisterCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, regi
 			"Instead of a certificate a device may have a symmetric key (base64, from a file or from\n" +
 			envSymmetricKey + "): that of its individual enrollment, or one derived from the key of its\n" +
 			"group; with the group's key in --" + flagGroupKeyFile + " or " + envGroupKey + " it is derived here.\n" +
+			"A refusal is explained: by what is wrong with the certificates, as 'certgen doctor' finds\n" +
+			"it, and by the rule that an emulator applied.\n" +
 			"Without --host the device registers at the emulator whose connection string is set, or\n" +
 			"else at " + dps.GlobalDeviceHost + ".\n\n" +
 			"   enroll device register my-device --cert pki/certs/my-device-full-chain.cert.pem \\\n" +
@@ -120,7 +124,7 @@ func runRegister(ctx context.Context, env *cliapp.Env, opts registerOptions) err
 	}
 	result, err := client.Register(ctx, &device.RegisterOptions{Payload: payload})
 	if err != nil {
-		return refusedRegistration(err)
+		return explainRegistration(refusedRegistration(err), sentChain{opts.RegistrationID, opts.Cert, opts.presented, env.Now})
 	}
 	v := registration{
 		RegistrationID: result.RegistrationID, Status: result.Status, Substatus: result.Substatus, DeviceID: result.DeviceID,

@@ -347,7 +347,8 @@ func (g *generation) register(ctx context.Context) error {
 	}
 	reg, err := client.Register(ctx, nil)
 	if err != nil {
-		return refusedRegistration(err)
+		chain := append([]*x509.Certificate{g.device.Certificate}, g.device.Issuers...)
+		return explainRegistration(refusedRegistration(err), sentChain{g.opts.RegistrationID, g.result.DeviceChain, chain, g.env.Now})
 	}
 	g.result.DeviceID, g.result.AssignedHub, g.result.Status = reg.DeviceID, reg.AssignedHub, reg.Status
 	g.say("registration", "%q is %s to %s", reg.DeviceID, reg.Status, reg.AssignedHub)

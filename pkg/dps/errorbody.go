@@ -3,8 +3,10 @@ package dps
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,6 +18,12 @@ const MaxErrorBody = 64 << 10
 
 // maxMessage bounds Error.Message, in bytes.
 const maxMessage = 1024
+
+// Bounds of Error.Info.
+const (
+	maxInfo     = 16  // members
+	maxInfoText = 512 // bytes of a value
+)
 
 // Texts that the devices provider of Azure Resource Manager appends to its
 // messages: `If you contact a support representative please include this
@@ -30,7 +38,7 @@ var (
 // and its control plane use, names of members in any letter case, codes as
 // numbers or strings:
 //
-//	{"errorCode": 404201, "trackingId": "…", "message": "…"}               service and device API
+//	{"errorCode": 404201, "trackingId": "…", "message": "…", "info": {…}}  service and device API
 //	{"Message": "{…one of the others as text…}", "ExceptionMessage": ""}   the same, wrapped
 //	{"code": 412001, "httpStatusCode": "PreconditionFailed", "message": …} devices provider
 //	{"error": {"code": "ResourceNotFound", "message": …, "details": […]}}  Azure Resource Manager
@@ -65,6 +73,7 @@ func (e *Error) readObject(body []byte, depth int) bool {
 		e.TrackingID = jsonText(members["trackingid"])
 	}
 	e.readMessage(jsonText(members["message"]), depth)
+	e.readInfo(members["info"])
 	if details := members["details"]; depth < 4 && len(details) > 0 && details[0] == '[' {
 		e.readDetails(details, depth)
 	}
@@ -81,6 +90,24 @@ func (e *Error) readMessage(message string, depth int) {
 		return
 	}
 	e.Message = message
+}
+
+// readInfo takes the texts that explain a refusal; the first member found stays.
+func (e *Error) readInfo(raw json.RawMessage) {
+	var info map[string]json.RawMessage
+	if e.Info != nil || json.Unmarshal(raw, &info) != nil {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(info)) {
+		text := oneline.Clean(jsonText(info[name]), maxInfoText)
+		if name = oneline.Clean(name, 64); name == "" || text == "" || len(e.Info) >= maxInfo {
+			continue
+		}
+		if e.Info == nil {
+			e.Info = map[string]string{}
+		}
+		e.Info[name] = text
+	}
 }
 
 // readDetails looks for the numeric code that Azure Resource Manager hides in

@@ -23,8 +23,9 @@ func TestParseErrorBody(t *testing.T) {
 	}{
 		{"service API", 404, `{"errorCode":404204,"trackingId":"` + guid + `","message":"Group not found.","timestampUtc":"2026-01-01T00:00:00Z"}`,
 			dps.Error{StatusCode: 404, Code: 404204, TrackingID: guid, Message: "Group not found."}},
-		{"device API with info", 401, `{"errorCode":401002,"trackingId":"t","message":"Invalid certificate.","info":{"a":"b"}}`,
-			dps.Error{StatusCode: 401, Code: 401002, TrackingID: "t", Message: "Invalid certificate."}},
+		{"device API with info", 401, `{"errorCode":401002,"trackingId":"t","message":"Invalid certificate.","info":{"a":"b","n":5,"z":""}}`,
+			dps.Error{StatusCode: 401, Code: 401002, TrackingID: "t", Message: "Invalid certificate.", Info: map[string]string{"a": "b", "n": "5"}}},
+		{"info that is none", 401, `{"errorCode":401002,"info":["a"]}`, dps.Error{StatusCode: 401, Code: 401002}},
 		{"code member instead of errorCode", 409, `{"code":409201,"message":"Enrollment already exists."}`,
 			dps.Error{StatusCode: 409, Code: 409201, Message: "Enrollment already exists."}},
 		{"two codes", 404, `{"errorCode":404201,"code":404001,"message":"m"}`,

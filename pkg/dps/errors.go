@@ -56,6 +56,11 @@ type Error struct {
 	// Attempts counts the requests sent, 1 without a retry.
 	Attempts int
 
+	// Info is what the service adds to explain the refusal, by name. Its content
+	// is not documented and usually missing; the emulator says the rule, the
+	// certificate, what it expected and how to fix it. Nil if the answer has none.
+	Info map[string]string
+
 	// Host is the host asked, with its port if it has one.
 	Host string
 	// ClockSkew is how far the local clock was ahead of the server's Date when

@@ -36,6 +36,11 @@
 // expected; and fix, what to do about it. Keys, tokens and signatures are never
 // logged. "Not found" is logged at debug level, everything else as a warning.
 //
+// On the service and device planes the same is in the member info of the error
+// body, which the service documents as optional: rule, expected, fix,
+// certificateSubject, certificateThumbprint, certificatePosition. The official
+// clients take no notice of it; `enroll device register` shows it.
+//
 // # Faults
 //
 // [Options].Faults makes the emulator do wrong on request: refuse, lose

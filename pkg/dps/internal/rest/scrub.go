@@ -59,4 +59,12 @@ func scrubError(e *dps.Error, secrets []string) {
 	e.Message = scrub(e.Message, secrets)
 	e.ErrorCode = scrub(e.ErrorCode, secrets)
 	e.TrackingID = scrub(e.TrackingID, secrets)
+	if e.Info == nil {
+		return
+	}
+	info := make(map[string]string, len(e.Info))
+	for name, text := range e.Info {
+		info[scrub(name, secrets)] = scrub(text, secrets)
+	}
+	e.Info = info
 }

@@ -38,7 +38,7 @@ func TestSecretsOfTheRequestAreCut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			logger, logged := debugLog()
-			body := `{"errorCode":400004,"message":"` + tt.body + `","trackingId":"` + tt.body + `"}`
+			body := `{"errorCode":400004,"message":"` + tt.body + `","trackingId":"` + tt.body + `","info":{"said":"` + tt.body + `","` + tt.body + `":"x"}}`
 			s := &server{answers: []answer{{status: 400, body: body}}}
 			c := withAuth(s, tt.auth, func(c *rest.Config) { c.Logger = logger })
 			_, err := get(t.Context(), c, &rest.Call{Op: "o", Secrets: []dps.Secret{canary}})

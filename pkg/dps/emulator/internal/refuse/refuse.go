@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -59,7 +60,7 @@ type Refusal struct {
 	// repeat the status as a number.
 	NumericStatus bool
 
-	// The rest is for the log only.
+	// The rest is for the log, and for [Refusal.Info].
 
 	Rule        Rule
 	Certificate Certificate
@@ -105,6 +106,28 @@ func (r *Refusal) LogAttrs() []slog.Attr {
 		attrs = append(attrs, slog.String("fix", r.Fix))
 	}
 	return attrs
+}
+
+// Info returns what the log has and the message does not, for the optional
+// member info of error bodies; nil if there is nothing. Like the log it holds no
+// secret.
+func (r *Refusal) Info() map[string]string {
+	info := map[string]string{}
+	for name, text := range map[string]string{
+		"rule": string(r.Rule), "expected": r.Expected, "fix": r.Fix, "certificateSubject": r.Certificate.Subject,
+		"certificateThumbprint": r.Certificate.Thumbprint,
+	} {
+		if text != "" {
+			info[name] = text
+		}
+	}
+	if r.Certificate.Thumbprint != "" && r.Certificate.Position >= 0 {
+		info["certificatePosition"] = strconv.Itoa(r.Certificate.Position)
+	}
+	if len(info) == 0 {
+		return nil
+	}
+	return info
 }
 
 // Log writes r as one record. A missing thing (404) is an everyday answer and

@@ -10,17 +10,19 @@ import (
 )
 
 // ServiceError is ProvisioningServiceErrorDetails, the error body of the
-// service and device planes.
+// service and device planes. Info is documented and optional; what the service
+// puts there is not known.
 type ServiceError struct {
-	ErrorCode    int    `json:"errorCode"`
-	TrackingID   string `json:"trackingId"`
-	Message      string `json:"message"`
-	TimestampUTC Time   `json:"timestampUtc"`
+	ErrorCode    int               `json:"errorCode"`
+	TrackingID   string            `json:"trackingId"`
+	Message      string            `json:"message"`
+	Info         map[string]string `json:"info,omitempty"`
+	TimestampUTC Time              `json:"timestampUtc"`
 }
 
 // NewServiceError renders r for the service and device planes.
 func NewServiceError(r *refuse.Refusal, trackingID string, now time.Time) any {
-	return ServiceError{ErrorCode: r.Code, TrackingID: trackingID, Message: r.Message, TimestampUTC: At(now)}
+	return ServiceError{ErrorCode: r.Code, TrackingID: trackingID, Message: r.Message, Info: r.Info(), TimestampUTC: At(now)}
 }
 
 // ProviderError is the error body of the devices resource provider.

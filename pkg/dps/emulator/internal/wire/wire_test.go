@@ -137,6 +137,10 @@ func TestErrorBodies(t *testing.T) {
 		want string
 	}{
 		{wire.NewServiceError(r, "id", now), `{"errorCode":412001,"trackingId":"id","message":"Invalid ETag supplied.","timestampUtc":"2024-01-02T03:04:05.6Z"}`},
+		{wire.NewServiceError(&refuse.Refusal{Status: 401, Code: 401002, Message: "m", Rule: "r", Expected: "e", Fix: "f",
+			Certificate: refuse.Certificate{Subject: "CN=a", Thumbprint: "AB", Position: 1}}, "id", now),
+			`{"errorCode":401002,"trackingId":"id","message":"m","info":{"certificatePosition":"1","certificateSubject":"CN=a",` +
+				`"certificateThumbprint":"AB","expected":"e","fix":"f","rule":"r"},"timestampUtc":"2024-01-02T03:04:05.6Z"}`},
 		{wire.NewARMError(r, "id", now), `{"code":412001,"httpStatusCode":"PreconditionFailed","message":"Invalid ETag supplied. ` +
 			`If you contact a support representative please include this correlation identifier: id, timestamp: 2024-01-02 03:04:05Z, errorcode: IH412001."}`},
 		{wire.NewARMError(front, "id", now), `{"error":{"code":"ResourceNotFound","message":"Gone."}}`},
