@@ -140,8 +140,12 @@ func sameAllocation(name string, a, b map[string]any) bool {
 		len(hubSet(a["iotHubs"])) == 0 && len(hubSet(b["iotHubs"])) == 0
 }
 
-// show renders a value for a person.
+// show renders a value for a person, an absent one by what it means.
 func show(name string, v any) string {
+	switch name {
+	case "provisioningStatus", "reprovisionPolicy", "capabilities":
+		v = normal(name, v)
+	}
 	if v == nil {
 		return ""
 	}

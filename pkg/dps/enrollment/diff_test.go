@@ -46,13 +46,13 @@ func TestDiff(t *testing.T) {
 			e.Unknown = map[string]json.RawMessage{"credentialPolicyName": raw(`"p"`)}
 		}, want: []enrollment.Difference{
 			{Member: "allocationPolicy", After: `"static"`},
-			{Member: "capabilities", After: `{"iotEdge":true}`},
+			{Member: "capabilities", Before: `{"iotEdge":false}`, After: `{"iotEdge":true}`},
 			{Member: "credentialPolicyName", After: `"p"`},
 			{Member: "deviceId", Before: `"dev-1"`, After: `"d"`},
 			{Member: "iotHubs", After: `["h.net"]`},
 			{Member: "optionalDeviceInformation", After: `{"serial":"<1>"}`},
-			{Member: "provisioningStatus", After: `"disabled"`},
-			{Member: "reprovisionPolicy", After: `{"migrateDeviceData":false,"updateHubAssignment":false}`},
+			{Member: "provisioningStatus", Before: `"enabled"`, After: `"disabled"`},
+			{Member: "reprovisionPolicy", Before: `{"migrateDeviceData":true,"updateHubAssignment":true}`, After: `{"migrateDeviceData":false,"updateHubAssignment":false}`},
 		}},
 		{name: "a policy that goes", before: func(e *service.IndividualEnrollment) {
 			e.AllocationPolicy, e.IoTHubs = "geoLatency", []string{"h.net"}

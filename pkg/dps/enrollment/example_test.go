@@ -31,7 +31,7 @@ func ExampleDiff() {
 		fmt.Printf("%s: %s -> %s\n", d.Member, d.Before, d.After)
 	}
 	// Output:
-	// provisioningStatus:  -> "disabled"
+	// provisioningStatus: "enabled" -> "disabled"
 }
 
 func ExampleOverlay() {
