@@ -26,6 +26,7 @@ func newApp(env *cliapp.Env) *cli.App {
 			newCACmd(env),
 			newGroupCmd(env),
 			newIndividualCmd(env),
+			newApplyCmd(env, runApply),
 			newRegistrationCmd(env),
 			newDeviceCmd(env),
 			newServiceCmd(env, runServiceShow, runServiceList),

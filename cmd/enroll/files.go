@@ -3,7 +3,6 @@ package main
 import (
 	"crypto"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -29,18 +28,20 @@ func readFile(flag, file string) ([]byte, error) {
 }
 
 // readSmall reads a file that cannot be large.
-func readSmall(file string) ([]byte, error) {
+func readSmall(file string) ([]byte, error) { return readBounded(file, maxFile) }
+
+func readBounded(file string, limit int64) ([]byte, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(data) > maxFile {
-		return nil, fmt.Errorf("%q is larger than %d bytes", file, maxFile)
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%q is larger than %d bytes", file, limit)
 	}
 	return data, nil
 }
@@ -64,17 +65,7 @@ func readKey(env *cliapp.Env, file string, password cliapp.SecretSource) (crypto
 	if err != nil {
 		return nil, err
 	}
-	key, err := pki.ParseKey(data, nil)
-	if errors.Is(err, pki.ErrPassphraseRequired) {
-		secret, secretErr := env.Secret(password)
-		if errors.Is(secretErr, cliapp.ErrNoSecret) {
-			return nil, fmt.Errorf("read --%s %q: %w", flagKey, file, err)
-		}
-		if secretErr != nil {
-			return nil, secretErr
-		}
-		key, err = pki.ParseKey(data, secret)
-	}
+	key, err := parseKeyWith(env, data, password)
 	if err != nil {
 		return nil, fmt.Errorf("read --%s %q: %w", flagKey, file, err)
 	}

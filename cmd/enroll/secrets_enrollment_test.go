@@ -26,10 +26,13 @@ func TestKeysOfDevicesNeverAppear(t *testing.T) {
 	key := base64.StdEncoding.EncodeToString([]byte("canary-canary-canary"))
 	short := base64.StdEncoding.EncodeToString([]byte("canary"))
 	for name, text := range map[string]string{
-		"ca.pem": string(pki.EncodeCertificatesPEM(emu.CACertificate())), "key": key, "short": short, "hook": "https://f.example/api?code=canary-canary",
+		"ca.pem": string(pki.EncodeCertificatesPEM(emu.CACertificate())), "key": key, "short": short, "other": base64.StdEncoding.EncodeToString([]byte("canary-canary-other-key")), "hook": "https://f.example/api?code=canary-canary",
 		"badhook": "f.example/canary", "devices.csv": "registrationId,primaryKey,webhookUrl,webhookApiVersion,allocationPolicy\na," + key + ",https://f.example/?code=canary,2019-03-31,custom\n",
-		"bad.csv":     "registrationId,primaryKey\nb," + short + "\nc,canary!\n",
-		"bad.jsonl":   `{"registrationId":"d","attestation":{"symmetricKey":{"primaryKey":"` + short + `"}}}` + "\n",
+		"bad.csv":   "registrationId,primaryKey\nb," + short + "\nc,canary!\n",
+		"bad.jsonl": `{"registrationId":"d","attestation":{"symmetricKey":{"primaryKey":"` + short + `"}}}` + "\n",
+		"state.yaml": "enrollmentGroups:\n- enrollmentGroupId: applied\n  attestation: {symmetricKey: {primaryKeyFile: key}}\n  allocationPolicy: custom\n" +
+			"  customAllocationDefinition: {webhookUrlFile: hook, apiVersion: 2019-03-31}\n",
+		"bad.yaml":    "enrollments: [{registrationId: x, attestation: {symmetricKey: {primaryKey: " + short + "}}}]\n",
 		"short.jsonl": `{"registrationId":"d","attestation":{"symmetricKey":{"primaryKey":"` + key,
 	} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
@@ -59,6 +62,12 @@ func TestKeysOfDevicesNeverAppear(t *testing.T) {
 		{2, "individual import bad.csv"},
 		{2, "individual import bad.jsonl"},
 		{2, "individual import short.jsonl"},
+		{0, "apply -f state.yaml --plan"},
+		{0, "apply -f state.yaml --dry-run"},
+		{0, "apply -f state.yaml --yes --output json"},
+		{0, "group update applied --primary-key-file other"},
+		{0, "apply -f state.yaml --yes"},
+		{2, "apply -f bad.yaml --yes"},
 		{0, "individual keys a --out a.keys"},
 		{1, "individual keys a --out nowhere/a.keys"},
 	}

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+
+	"github.com/dpskit/dpskit/cmd/internal/cliapp"
+	"github.com/dpskit/dpskit/pkg/dps/arm"
+	"github.com/dpskit/dpskit/pkg/dps/desired"
+	"github.com/dpskit/dpskit/pkg/dps/service"
+)
+
+func runApply(ctx context.Context, env *cliapp.Env, opts applyOptions) error {
+	doc, err := parseDocument(env, opts)
+	if err != nil {
+		return err
+	}
+	ep, target, err := applyTarget(ctx, env, opts, doc)
+	if err != nil {
+		return err
+	}
+	plan, err := desired.Compare(ctx, doc, target, &desired.PlanOptions{Prune: opts.Prune})
+	if err != nil {
+		return err
+	}
+	view := planView{Host: ep.host, Unchanged: plan.Unchanged}
+	for _, c := range plan.Changes {
+		view.Changes = append(view.Changes, viewChange(c))
+	}
+	if len(plan.Changes) == 0 {
+		return printPlan(env, opts.Output, view, "no changes: "+plural(plan.Unchanged, "object")+" as wanted")
+	}
+	if opts.Plan {
+		return printPlan(env, opts.Output, view, "")
+	}
+	if opts.Connect.DryRun {
+		return dryApply(ctx, ep, plan)
+	}
+	if opts.Output == cliapp.FormatText {
+		if err := printPlan(env, opts.Output, view, ""); err != nil {
+			return err
+		}
+	}
+	if err := confirm(env, "make "+plural(len(plan.Changes), "change"), ep.host, opts.Yes); err != nil {
+		return err
+	}
+	return makeChanges(ctx, env, opts, plan, view)
+}
+
+// applyTarget connects to the planes that the document needs.
+func applyTarget(ctx context.Context, env *cliapp.Env, opts applyOptions, doc *desired.Document) (*endpoint, desired.Target, error) {
+	var target desired.Target
+	ep, err := connect(env, opts.Connect)
+	if err != nil {
+		return nil, target, err
+	}
+	if doc.Sections[desired.KindCertificate] {
+		if err := ep.locate(ctx); err != nil {
+			return nil, target, err
+		}
+		client, err := ep.arm()
+		if err != nil {
+			return nil, target, err
+		}
+		target.Certificates = certificatesOf{client, ep}
+	}
+	if doc.Sections[desired.KindGroup] || doc.Sections[desired.KindEnrollment] {
+		client, err := ep.service()
+		if err != nil {
+			return nil, target, err
+		}
+		target.Enrollments = enrollmentsOf{client, ep}
+	}
+	return ep, target, nil
+}
+
+// enrollmentsOf and certificatesOf are the planes, or dry runs of them: a write
+// that was printed instead of sent counts as done.
+type enrollmentsOf struct {
+	*service.Client
+	ep *endpoint
+}
+
+func (t enrollmentsOf) PutGroup(ctx context.Context, g service.EnrollmentGroup, opts *service.PutOptions) (service.EnrollmentGroup, error) {
+	stored, err := t.Client.PutGroup(ctx, g, opts)
+	return stored, t.ep.finish(err)
+}
+
+func (t enrollmentsOf) DeleteGroup(ctx context.Context, id string, opts *service.DeleteOptions) error {
+	return t.ep.finish(t.Client.DeleteGroup(ctx, id, opts))
+}
+
+func (t enrollmentsOf) PutEnrollment(ctx context.Context, e service.IndividualEnrollment, opts *service.PutOptions) (service.IndividualEnrollment, error) {
+	stored, err := t.Client.PutEnrollment(ctx, e, opts)
+	return stored, t.ep.finish(err)
+}
+
+func (t enrollmentsOf) DeleteEnrollment(ctx context.Context, id string, opts *service.DeleteOptions) error {
+	return t.ep.finish(t.Client.DeleteEnrollment(ctx, id, opts))
+}
+
+type certificatesOf struct {
+	*arm.Client
+	ep *endpoint
+}
+
+func (t certificatesOf) UploadCertificate(ctx context.Context, name string, ca *x509.Certificate, opts *arm.UploadOptions) (arm.Certificate, error) {
+	cert, err := t.Client.UploadCertificate(ctx, name, ca, opts)
+	return cert, t.ep.finish(err)
+}
+
+func (t certificatesOf) Prove(ctx context.Context, name string, ca *x509.Certificate,
+	sign func(context.Context, string) (*x509.Certificate, error), opts *arm.ProveOptions) (arm.ProveResult, error) {
+	if t.ep.dryRun != nil && t.ep.dryRun.fired {
+		return arm.ProveResult{}, nil // the upload was only printed, there is nothing to prove
+	}
+	result, err := t.Client.Prove(ctx, name, ca, sign, opts)
+	return result, t.ep.finish(err)
+}
+
+func (t certificatesOf) DeleteCertificate(ctx context.Context, name, etag string) error {
+	return t.ep.finish(t.Client.DeleteCertificate(ctx, name, etag))
+}
+
+// dryApply prints the requests, one after the other.
+func dryApply(ctx context.Context, ep *endpoint, plan *desired.Plan) error {
+	for i := range plan.Changes {
+		ep.dryRun.fired = false
+		one := desired.Plan{Changes: plan.Changes[i : i+1]}
+		results, err := one.Apply(ctx, &desired.ApplyOptions{Concurrency: 1})
+		if err == nil {
+			err = results[0].Err
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeChanges applies the plan and says what became of it.
+func makeChanges(ctx context.Context, env *cliapp.Env, opts applyOptions, plan *desired.Plan, view planView) error {
+	done := 0
+	results, ended := plan.Apply(ctx, &desired.ApplyOptions{Progress: func(r desired.Result) {
+		if r.Err != nil {
+			env.Notef("%s %s %q: %v", r.Action, r.Kind, r.ID, r.Err)
+			return
+		}
+		done++
+		env.Notef("%s %s %q", past[r.Action], r.Kind, r.ID)
+	}})
+	var first error
+	for i, r := range results {
+		view.Changes[i].Status = r.Status
+		if r.Err != nil {
+			view.Changes[i].Error = r.Err.Error()
+			if first == nil {
+				first = r.Err
+			}
+		}
+	}
+	view.Applied = true
+	if opts.Output != cliapp.FormatText {
+		if err := printPlan(env, opts.Output, view, ""); err != nil {
+			return err
+		}
+	}
+	return applyError(plan, done, ended, first)
+}
+
+var past = map[desired.Action]string{desired.Create: "created", desired.Update: "updated", desired.Verify: "verified",
+	desired.Replace: "replaced", desired.Delete: "deleted"}
+
+// applyError chooses the exit code: that of what ended everything, or of the
+// only failure, or "partly failed".
+func applyError(plan *desired.Plan, done int, ended, first error) error {
+	if ended != nil {
+		if done == 0 {
+			return ended
+		}
+		return cliapp.WithHint(ended, "%d of %s are made; the same command again makes the others", done, plural(len(plan.Changes), "change"))
+	}
+	if first == nil {
+		return nil
+	}
+	failed := len(plan.Changes) - done
+	err := fmt.Errorf("apply: %d of %s failed: %w", failed, plural(len(plan.Changes), "change"), first)
+	if done > 0 {
+		err = cliapp.WithCode(err, cliapp.ExitPartial)
+	}
+	if hint := hints(first); len(hint) > 0 {
+		for i := len(hint) - 1; i >= 0; i-- {
+			err = cliapp.WithHint(err, "%s", hint[i])
+		}
+	}
+	return err
+}
