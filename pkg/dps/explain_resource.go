@@ -34,10 +34,15 @@ var armRules = []rule{
 		Why:  "reported for certificate files in an encoding that it does not understand",
 		Fix:  "check the file with `certgen inspect`, save it as a single PEM certificate, and upload that",
 	}},
+	{errorCode: "resourcenotfound", contains: "/iothubs/", text: Explanation{
+		What: "there is no IoT hub of this name in the resource group",
+		Why:  "the name, the resource group or the subscription is another one; the resource group is that of the hub, not of the provisioning service",
+		Fix:  "check the three names; without a resource group the hub is looked for in the whole subscription",
+	}},
 	{errorCode: "resourcenotfound", text: Explanation{
 		What: "there is no provisioning service of this name in the resource group",
 		Why:  "the name, the resource group or the subscription is another one; an IoT hub is not a provisioning service",
-		Fix:  "check the three names; `az iot dps list` shows the services of a subscription",
+		Fix:  "check the three names; `enroll service list` shows the services of a subscription",
 	}},
 	{errorCode: "resourcegroupnotfound", text: Explanation{
 		What: "there is no resource group of this name in the subscription",

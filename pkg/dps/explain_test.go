@@ -73,6 +73,7 @@ func TestExplain(t *testing.T) {
 		{"api version", refusal(400, 0, "", "ErrorCode:ArgumentInvalid;Unknown api version"), "API version"},
 		{"NoRegisteredProviderFound", refusal(400, 0, "NoRegisteredProviderFound", ""), "API version"},
 		{"ResourceNotFound", refusal(404, 0, "ResourceNotFound", ""), "resource group"},
+		{"ResourceNotFound of a hub", refusal(404, 0, "ResourceNotFound", "The Resource 'Microsoft.Devices/IotHubs/h' under resource group 'g' was not found."), "no IoT hub of this name"},
 		{"ResourceGroupNotFound", refusal(404, 0, "ResourceGroupNotFound", ""), "no resource group"},
 		{"SubscriptionNotFound", refusal(404, 0, "SubscriptionNotFound", ""), "tenant"},
 		{"AuthorizationFailed", refusal(403, 0, "AuthorizationFailed", ""), "Contributor"},

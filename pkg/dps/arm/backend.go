@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"strings"
+	"time"
 
 	armdps "github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/deviceprovisioningservices/armdeviceprovisioningservices"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/iothub/armiothub"
@@ -34,6 +35,18 @@ func optional[T comparable](v T) *T {
 		return nil
 	}
 	return &v
+}
+
+// validity holds the dates of an answer.
+type validity struct{ expiry, created, updated time.Time }
+
+// stored converts the members that both services send.
+func stored(name, etag, subject, thumbprint *string, verified *bool, dates validity, content []byte) Certificate {
+	return Certificate{
+		Name: deref(name), ETag: deref(etag),
+		Subject: deref(subject), Thumbprint: strings.ToUpper(deref(thumbprint)), Verified: deref(verified),
+		Expiry: known(dates.expiry), Created: known(dates.created), Updated: known(dates.updated), Certificate: parse(content),
+	}
 }
 
 // serviceBackend is that of a provisioning service.
@@ -72,13 +85,9 @@ func (b serviceBackend) remove(ctx context.Context, name, etag string) error {
 func (b serviceBackend) code(ctx context.Context, name, etag string) (string, Certificate, error) {
 	resp, err := b.client.GenerateVerificationCode(ctx, name, etag, b.scope.ResourceGroup, b.scope.ServiceName, nil)
 	p := deref(resp.Properties)
-	return deref(p.VerificationCode), Certificate{
-		Name: deref(resp.Name), ETag: deref(resp.Etag),
-		Subject: deref(p.Subject), Thumbprint: strings.ToUpper(deref(p.Thumbprint)), Verified: deref(p.IsVerified),
-		// The official client leaves these dates as text.
-		Expiry: rfc1123(deref(p.Expiry)), Created: rfc1123(deref(p.Created)), Updated: rfc1123(deref(p.Updated)),
-		Certificate: parse(p.Certificate),
-	}, err
+	// The official client leaves these dates as text.
+	dates := validity{rfc1123(deref(p.Expiry)), rfc1123(deref(p.Created)), rfc1123(deref(p.Updated))}
+	return deref(p.VerificationCode), stored(resp.Name, resp.Etag, p.Subject, p.Thumbprint, p.IsVerified, dates, p.Certificate), err
 }
 
 // verify passes base64 of PEM: this client does not encode the proof.
@@ -90,12 +99,7 @@ func (b serviceBackend) verify(ctx context.Context, name, etag string, proof *x5
 
 func fromService(r armdps.CertificateResponse) Certificate {
 	p := deref(r.Properties)
-	return Certificate{
-		Name: deref(r.Name), ETag: deref(r.Etag),
-		Subject: deref(p.Subject), Thumbprint: strings.ToUpper(deref(p.Thumbprint)), Verified: deref(p.IsVerified),
-		Expiry: known(deref(p.Expiry)), Created: known(deref(p.Created)), Updated: known(deref(p.Updated)),
-		Certificate: parse(p.Certificate),
-	}
+	return stored(r.Name, r.Etag, p.Subject, p.Thumbprint, p.IsVerified, validity{deref(p.Expiry), deref(p.Created), deref(p.Updated)}, p.Certificate)
 }
 
 // hubBackend is that of an IoT hub. This client encodes nothing.
@@ -133,12 +137,8 @@ func (b hubBackend) remove(ctx context.Context, name, etag string) error {
 func (b hubBackend) code(ctx context.Context, name, etag string) (string, Certificate, error) {
 	resp, err := b.client.GenerateVerificationCode(ctx, b.scope.ResourceGroup, b.scope.HubName, name, etag, nil)
 	p := deref(resp.Properties)
-	return deref(p.VerificationCode), Certificate{
-		Name: deref(resp.Name), ETag: deref(resp.Etag),
-		Subject: deref(p.Subject), Thumbprint: strings.ToUpper(deref(p.Thumbprint)), Verified: deref(p.IsVerified),
-		Expiry: known(deref(p.Expiry)), Created: known(deref(p.Created)), Updated: known(deref(p.Updated)),
-		Certificate: parse([]byte(deref(p.Certificate))),
-	}, err
+	dates := validity{deref(p.Expiry), deref(p.Created), deref(p.Updated)}
+	return deref(p.VerificationCode), stored(resp.Name, resp.Etag, p.Subject, p.Thumbprint, p.IsVerified, dates, []byte(deref(p.Certificate))), err
 }
 
 func (b hubBackend) verify(ctx context.Context, name, etag string, proof *x509.Certificate) (Certificate, error) {
@@ -149,10 +149,6 @@ func (b hubBackend) verify(ctx context.Context, name, etag string, proof *x509.C
 
 func fromHub(r armiothub.CertificateDescription) Certificate {
 	p := deref(r.Properties)
-	return Certificate{
-		Name: deref(r.Name), ETag: deref(r.Etag),
-		Subject: deref(p.Subject), Thumbprint: strings.ToUpper(deref(p.Thumbprint)), Verified: deref(p.IsVerified),
-		Expiry: known(deref(p.Expiry)), Created: known(deref(p.Created)), Updated: known(deref(p.Updated)),
-		Certificate: parse([]byte(deref(p.Certificate))),
-	}
+	dates := validity{deref(p.Expiry), deref(p.Created), deref(p.Updated)}
+	return stored(r.Name, r.Etag, p.Subject, p.Thumbprint, p.IsVerified, dates, []byte(deref(p.Certificate)))
 }

@@ -1,7 +1,8 @@
 // Package arm reaches a provisioning service through Azure Resource Manager:
 // its CA certificates, proof of possession, and the service's own data (id
-// scope, host names, linked hubs). It wraps the official client
-// armdeviceprovisioningservices and adds what that lacks:
+// scope, host names, linked hubs); and the CA certificates of an IoT hub. It
+// wraps the official clients armdeviceprovisioningservices and armiothub, and
+// adds what they lack:
 //
 //   - errors: the devices provider sends numeric codes, which the official
 //     client cannot read; here every refusal is a *dps.Error;
@@ -9,10 +10,13 @@
 //     are threaded through, and an empty one means "the current";
 //   - encodings: the upload and the verification take a certificate in two
 //     different encodings; here both take an *x509.Certificate;
-//   - [Client.Prove], the whole proof of possession in one resumable call.
+//   - [CertificateClient.Prove], the whole proof of possession in one resumable
+//     call.
 //
-// A [SubscriptionClient] finds a service whose resource group nobody remembers;
-// [Client.Keys] and [OwnerKey] lead from there to a connection string.
+// [Client] is for a provisioning service, [HubClient] for an IoT hub; both have
+// the methods of [CertificateClient]. A [SubscriptionClient] finds a service
+// whose resource group nobody remembers; [Client.Keys] and [OwnerKey] lead from
+// there to a connection string.
 //
 // # Proof of possession
 //
