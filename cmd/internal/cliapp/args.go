@@ -152,13 +152,20 @@ func split(known []cli.Flag, args []string) (flags, positional []string, err err
 			continue
 		}
 		flags = append(flags, a)
-		if strings.Contains(a, "=") || !takesValue(known, strings.TrimLeft(a, "-")) {
+		name, value, inline := strings.Cut(a, "=")
+		if !takesValue(known, strings.TrimLeft(name, "-")) {
 			continue
 		}
-		if i++; i == len(args) {
-			return nil, nil, Usagef("flag %s needs a value", a)
+		if !inline {
+			if i++; i == len(args) {
+				return nil, nil, Usagef("flag %s needs a value", name)
+			}
+			value = args[i]
+			flags = append(flags, value)
 		}
-		flags = append(flags, args[i])
+		if value == "" { // an unset variable in a script, more often than not
+			return nil, nil, Usagef("flag %s has an empty value", name)
+		}
 	}
 	return flags, positional, nil
 }

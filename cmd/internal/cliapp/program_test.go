@@ -144,6 +144,8 @@ func TestUsageErrors(t *testing.T) {
 		{"unknown flag", []string{"group", "show", "g", "--zzzzz"}, "prog: error: unknown flag --zzzzz\nprog: hint: see 'prog group show --help'\n"},
 		{"misspelt flag", []string{"group", "show", "g", "--forse"}, "prog: error: unknown flag --forse: did you mean --force?\nprog: hint: see 'prog group show --help'\n"},
 		{"flag without its value", []string{"group", "show", "g", "--out"}, "prog: error: flag --out needs a value\nprog: hint: see 'prog group show --help'\n"},
+		{"empty value", []string{"group", "show", "g", "--out", ""}, "prog: error: flag --out has an empty value\nprog: hint: see 'prog group show --help'\n"},
+		{"empty value behind =", []string{"group", "show", "g", "--out="}, "prog: error: flag --out has an empty value\nprog: hint: see 'prog group show --help'\n"},
 		{"not a number", []string{"group", "show", "g", "--days", "x"}, `prog: error: invalid value "x" for flag --days` + "\nprog: hint: see 'prog group show --help'\n"},
 		{"bad format", []string{"group", "show", "g", "-o", "xml"}, `prog: error: invalid --output "xml": want table, json, tsv` + "\nprog: hint: see 'prog group show --help'\n"},
 		{"flag of the program before a command", []string{"--out", "x", "group", "list"}, `prog: error: flag --out before the command "group": put the flags after the command` + "\nprog: hint: see 'prog --help'\n"},
