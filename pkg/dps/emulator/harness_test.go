@@ -40,6 +40,8 @@ type world struct {
 	logs *logBuffer
 	// anonymous has no client certificate and keeps its connections.
 	anonymous *http.Client
+	// answers are those of the service plane so far; see checkSwagger.
+	answers *sync.Map
 }
 
 func newWorld(t testing.TB, opts ...func(*emulator.Options)) *world {
@@ -49,7 +51,7 @@ func newWorld(t testing.TB, opts ...func(*emulator.Options)) *world {
 		o.Logger = slog.New(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}}, opts...)
 	e := dpstest.Start(t, opts...)
-	w := &world{t: t, e: e, info: e.Info(), logs: logs, anonymous: e.HTTPClient()}
+	w := &world{t: t, e: e, info: e.Info(), logs: logs, anonymous: e.HTTPClient(), answers: &sync.Map{}}
 	t.Cleanup(w.anonymous.CloseIdleConnections)
 	return w
 }
@@ -167,6 +169,7 @@ func (w *world) do(c call) answer {
 	}
 	_ = json.Unmarshal(a.raw, &a.body)
 	w.checkLog(c, a)
+	w.checkSwagger(c, a)
 	return a
 }
 
