@@ -118,7 +118,7 @@ func TestRegisterFlags(t *testing.T) {
 			if code != tt.code {
 				t.Errorf("exit code = %d, want %d", code, tt.code)
 			}
-			if diff := cmp.Diff(tt.want, got, ignoreLogger); diff != "" {
+			if diff := cmp.Diff(tt.want, got, ignoreLogger, cmpopts.IgnoreUnexported(registerOptions{})); diff != "" {
 				t.Errorf("options (-want +got):\n%s", diff)
 			}
 		})
