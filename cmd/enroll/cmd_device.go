@@ -27,7 +27,8 @@ type registerOptions struct {
 	Payload        string
 	Output         cliapp.Format
 
-	presented []*x509.Certificate // the chain that the device shows, once it is read
+	// Presented is the chain that the device shows, once it has been read.
+	Presented []*x509.Certificate
 }
 
 func newDeviceCmd(env *cliapp.Env) *cli.Command {
@@ -124,7 +125,7 @@ func runRegister(ctx context.Context, env *cliapp.Env, opts registerOptions) err
 	}
 	result, err := client.Register(ctx, &device.RegisterOptions{Payload: payload})
 	if err != nil {
-		return explainRegistration(refusedRegistration(err), sentChain{opts.RegistrationID, opts.Cert, opts.presented, env.Now})
+		return explainRegistration(refusedRegistration(err), sentChain{opts.RegistrationID, opts.Cert, opts.Presented, env.Now})
 	}
 	v := registration{
 		RegistrationID: result.RegistrationID, Status: result.Status, Substatus: result.Substatus, DeviceID: result.DeviceID,

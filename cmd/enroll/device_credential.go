@@ -79,7 +79,7 @@ func (o *registerOptions) certificate(env *cliapp.Env) (tls.Certificate, error) 
 		return tls.Certificate{}, cliapp.WithHint(fmt.Errorf("key %q does not belong to the first certificate in %q (subject %q)", o.Key, o.Cert, leaf.Subject),
 			"the device certificate comes first in the chain file, the intermediates after it")
 	}
-	o.presented = chain
+	o.Presented = chain
 	cert := tls.Certificate{PrivateKey: key, Leaf: leaf}
 	for _, c := range chain {
 		cert.Certificate = append(cert.Certificate, c.Raw)
