@@ -98,6 +98,8 @@
 //   - subjectName and issuerName list the parts last-encoded first, separated by
 //     comma and space, with Windows' attribute names. serialNumber has whole
 //     octets without a sign octet.
+//   - iotHubs without allocationPolicy: 400, code 400004, as was seen; other
+//     contents that are refused have code 400000.
 //   - allocationPolicy is echoed only if it was sent. In reprovisionPolicy a
 //     missing member is filled in as true.
 //   - 100 X.509 groups and 100 symmetric key groups; one more is a 400.

@@ -351,9 +351,9 @@ func TestAttestationRules(t *testing.T) {
 // TestWhatTheServiceDoesToInput covers defaults, nulls and read-only members.
 func TestWhatTheServiceDoesToInput(t *testing.T) {
 	w := newWorld(t)
-	put := func(id string, more map[string]any) answer {
+	put := func(id string, more ...map[string]any) answer {
 		t.Helper()
-		return w.service(http.MethodPut, "/enrollments/"+id, symmetric("registrationId", id, more), nil)
+		return w.service(http.MethodPut, "/enrollments/"+id, symmetric("registrationId", id, more...), nil)
 	}
 	a := put("nulls", map[string]any{
 		"deviceId": nil, "optionalDeviceInformation": nil, "capabilities": nil, "iotHubHostName": nil, "initialTwin": nil,
@@ -415,6 +415,21 @@ func TestWhatTheServiceDoesToInput(t *testing.T) {
 		}
 	}
 	w.want(put("static", map[string]any{"allocationPolicy": "static"}), 200, 0)
+
+	// Hubs need a policy, also on update.
+	hubs := map[string]any{"iotHubs": []string{"a.azure-devices.net"}}
+	for _, more := range []map[string]any{{}, {"allocationPolicy": nil}, {"allocationPolicy": ""}} {
+		w.want(put("hubs", hubs, more), 400, 400004)
+	}
+	w.want(put("no-hubs", map[string]any{"iotHubs": []string{}}), 200, 0)
+	w.want(put("one-hub", map[string]any{"iotHubHostName": "a.azure-devices.net"}), 200, 0)
+	created := put("hubs", hubs, map[string]any{"allocationPolicy": "hashed"})
+	w.want(created, 200, 0)
+	a = w.service(http.MethodPut, "/enrollments/hubs", symmetric("registrationId", "hubs", hubs), map[string]string{"If-Match": created.str("etag")})
+	w.want(a, 400, 400004)
+	if got := a.str("message"); got != "allocationPolicy must be specified when iotHubs are specified" {
+		t.Errorf("message %q", got)
+	}
 }
 
 func TestCredentialPolicyName(t *testing.T) {

@@ -88,6 +88,11 @@ func (d *draft) allocation() error {
 			return web.BadBody("Invalid IoT hub host name.")
 		}
 	}
+	if len(d.in.IotHubs) > 0 && d.in.AllocationPolicy == "" {
+		r := web.BadBody("allocationPolicy must be specified when iotHubs are specified")
+		r.Code, r.Fix = 400004, "send an allocationPolicy: static takes the first of iotHubs, hashed spreads over them"
+		return r
+	}
 	return nil
 }
 
