@@ -48,7 +48,6 @@ func TestHashedAllocation(t *testing.T) {
 func TestAllocationPolicies(t *testing.T) {
 	w, p := fleet(t, withHubs)
 	dev := device(t, p.intermediate, "dev")
-	webhook := map[string]any{"webhookUrl": "https://localhost/x", "apiVersion": "2019-03-31"}
 	for _, tt := range []struct {
 		name string
 		more map[string]any
@@ -62,7 +61,6 @@ func TestAllocationPolicies(t *testing.T) {
 		{"host name that is not linked", map[string]any{"iotHubHostName": "z.azure-devices.net"}, "", 400208},
 		{"static without hubs", map[string]any{"iotHubHostName": nil, "allocationPolicy": "static"}, "", 400208},
 		{"no linked hub", map[string]any{"allocationPolicy": "hashed", "iotHubs": []string{"z.azure-devices.net"}}, "", 400208},
-		{"custom", map[string]any{"allocationPolicy": "custom", "customAllocationDefinition": webhook}, "", 400207},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := w.in(t)

@@ -17,7 +17,8 @@
 // [Emulator.Info] has everything that clients need: addresses, id scope,
 // connection string, token. The emulator makes its own TLS CA, once per data
 // folder; [Emulator.CAPool] and Info.CAFile have it. It never touches a trust
-// store of the system, and it makes no outbound connections.
+// store of the system, and it makes no outbound connections, save to the webhooks
+// of custom allocation.
 //
 // State is in memory, or in a data folder, where every acknowledged write
 // survives a crash. Tests use package dpstest.
@@ -183,14 +184,30 @@
 //     states. Operations stay for at least an hour, 256 per device at most. A poll
 //     needs the certificate that registered, or a valid token. An unknown
 //     operation is a 404, code 404000; look-up without a record is 404202.
-//   - Failed and disabled registrations leave a record. No linked hub: 400208.
-//     Custom allocation fails with 400207: no webhook is called. geoLatency
-//     allocates like hashed. static takes the first of the enrollment's hubs that
-//     is linked, and fails without one.
-//   - hashed is rendezvous hashing over hub names: devices stay where they are
-//     when hubs are added, except those that the new hub gets.
+//   - Failed and disabled registrations leave a record, and a log record
+//     "registration refused" with the rule and the fix. No linked hub: 400208.
+//   - hashed is rendezvous hashing over hub names, by weight: devices stay where
+//     they are when hubs are added, except those that the new hub gets.
+//     geoLatency takes the hubs with the lowest latency in HubSettings, and
+//     hashes among them. static takes the first of the enrollment's hubs that is
+//     linked, and fails without one. Hubs with weight 0 get no devices.
+//   - custom posts an AllocationRequest to the webhook: by http or https, on
+//     loopback addresses only unless AllowRemoteWebhooks, without redirects, for
+//     5 s and 256 KiB at most, 16 calls at a time. linkedHubs are the hubs that
+//     the enrollment allows; deviceRuntimeContext.x509 has certificateInfo. The
+//     operation is `assigning` meanwhile, also across a restart; 1024 may wait,
+//     then 429. The answer must name one of linkedHubs; payload and the parts of
+//     initialTwin must be objects. Everything else is 400207, with the text
+//     `Custom allocation failed with status code: N` if there was a status.
+//   - A returned initialTwin replaces the twin, as deviceDataReset if the hub
+//     changes. Else the initial twin of the enrollment counts for a new identity
+//     and for a reset; [Emulator.Device] shows what a hub would have. If the
+//     enrollment was deleted before the webhook answered, the registration fails
+//     with 404201 or 404204.
+//   - A registration joins the one before it only if the enrollment has not
+//     changed in between.
 //   - TPM attestation is not served on this plane (401002), nor are certificate
-//     signing requests in the body (ignored) and the payload of custom allocation.
+//     signing requests in the body (ignored).
 //
 // MQTT:
 //   - Client identifier, certificate and token are judged as the service was seen

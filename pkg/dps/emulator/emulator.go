@@ -13,6 +13,7 @@ import (
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/deviceapi"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/inject"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/mqtt"
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/provision"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/store"
 )
 
@@ -26,6 +27,7 @@ type Emulator struct {
 	identity identity
 	store    store.Store
 	faults   *inject.Injector
+	service  *provision.Service // nil until the store is open
 	hostName string
 	https    []net.Listener
 	mqtt     []net.Listener
@@ -66,6 +68,7 @@ func (e *Emulator) start(ctx context.Context) error {
 	} else if e.store, err = store.OpenBolt(ctx, e.settings.DataDir); err != nil {
 		return err
 	}
+	e.service = e.settings.provisioning(e.store)
 	if e.identity, err = newIdentity(e.settings.DataDir, hosts(e.settings)); err != nil {
 		return err
 	}
@@ -196,6 +199,9 @@ func (e *Emulator) release() error {
 		errs = append(errs, ignoreClosed(e.admin.Close()))
 	}
 	e.serving.Wait()
+	if e.service != nil {
+		e.service.Close()
+	}
 	if e.store != nil {
 		errs = append(errs, e.store.Close())
 	}

@@ -3,6 +3,7 @@ package emulator
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -39,6 +40,9 @@ const (
 // defaultRetryAfter is what the service was seen to send.
 const defaultRetryAfter = 3 * time.Second
 
+// defaultWebhookTimeout is how long a webhook may take.
+const defaultWebhookTimeout = 5 * time.Second
+
 // Options configures an emulator. The zero value is a good emulator for a
 // test: in memory, on loopback, on a free port.
 type Options struct {
@@ -70,6 +74,21 @@ type Options struct {
 	// NAME-hub.azure-devices.net; an empty slice means none, so that every
 	// registration fails as it does in the service.
 	Hubs []string
+	// HubSettings say how hubs take part in allocation, by host name. Hubs
+	// without an entry have weight 1 and no known latency.
+	HubSettings map[string]HubSettings
+	// AllocationPolicy is for enrollments that have none: hashed, geoLatency or
+	// static; "" means hashed.
+	AllocationPolicy string
+	// WebhookRootCAs are trusted when the webhook of a custom allocation is
+	// called by https; nil means the roots of the system.
+	WebhookRootCAs *x509.CertPool
+	// AllowRemoteWebhooks permits webhooks that are not on a loopback address.
+	// Whoever may write enrollments can then make the emulator send requests
+	// to any host that it reaches.
+	AllowRemoteWebhooks bool
+	// WebhookTimeout bounds one call of a webhook; 0 means 5 s.
+	WebhookTimeout time.Duration
 	// RetryAfter is what devices are told to wait before they poll, sent in
 	// whole seconds; 0 means 3 s, a negative value means 0. A registration
 	// shows as `assigning` for half of it, in real time.
@@ -90,6 +109,16 @@ type Options struct {
 	Now func() time.Time
 	// Version is reported in Info and by /readyz; "" means "dev".
 	Version string
+}
+
+// HubSettings are what the service knows of a linked hub besides its name.
+type HubSettings struct {
+	// Weight is the share of the devices, 1 to 1000; nil means 1. 0 takes the
+	// hub out of allocation, as applyAllocationPolicy false does in the service.
+	Weight *int
+	// Latency is how far the hub is from the devices, for geoLatency. 0 means
+	// that it is not known; such a hub comes last.
+	Latency time.Duration
 }
 
 // settings is Options with every default filled in.
@@ -133,6 +162,9 @@ func resolve(opts *Options) (settings, error) {
 	case s.RetryAfter < 0:
 		s.RetryAfter = 0
 	}
+	if s.WebhookTimeout == 0 {
+		s.WebhookTimeout = defaultWebhookTimeout
+	}
 	if s.Logger == nil {
 		s.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -162,8 +194,10 @@ func (s *settings) check() error {
 			}
 		}
 	}
-	if err := s.deriveSecrets(); err != nil {
-		return err
+	for _, err := range []error{s.checkAllocation(), s.deriveSecrets()} {
+		if err != nil {
+			return err
+		}
 	}
 	for _, addr := range s.addrs() {
 		if err := s.checkAddr(addr); err != nil {

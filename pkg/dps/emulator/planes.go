@@ -8,7 +8,6 @@ import (
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/deviceapi"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/inject"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/mqtt"
-	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/provision"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/serviceapi"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/web"
 )
@@ -19,12 +18,7 @@ const headerVersion = "X-Dpskit-Emulator"
 // devicePlane is what devices reach, by whatever transport.
 func (e *Emulator) devicePlane() deviceapi.Config {
 	s := e.settings
-	return deviceapi.Config{
-		Service: &provision.Service{
-			Store: e.store, IDScope: s.IDScope, Hubs: s.Hubs, Now: s.Now, Pace: s.RetryAfter / 2,
-		},
-		Logger: s.Logger, Now: s.Now, RetryAfter: s.RetryAfter,
-	}
+	return deviceapi.Config{Service: e.service, Logger: s.Logger, Now: s.Now, RetryAfter: s.RetryAfter}
 }
 
 // planes builds the handler of the HTTPS listeners. The first part of the path
@@ -42,6 +36,7 @@ func (e *Emulator) planes(deviceConfig deviceapi.Config) (http.Handler, error) {
 		Store: e.store, Logger: s.Logger, Now: s.Now,
 		SubscriptionID: DefaultSubscriptionID, ResourceGroup: DefaultResourceGroup,
 		Name: s.Name, IDScope: s.IDScope, Hubs: s.Hubs, HostName: e.hostName,
+		HubWeights: s.hubWeights(), AllocationPolicy: s.AllocationPolicy,
 		Token: s.token, KeyName: KeyName, PrimaryKey: s.Key.Reveal(), SecondaryKey: s.secondaryKey,
 	})
 	device := deviceapi.New(deviceConfig)

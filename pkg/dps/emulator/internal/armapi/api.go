@@ -26,6 +26,11 @@ type Config struct {
 	Name           string
 	IDScope        string
 	Hubs           []string
+	// HubWeights has the allocation weights that were set, by host name; 0
+	// means that the hub takes no part in allocation.
+	HubWeights map[string]int
+	// AllocationPolicy is that of the service; "" means hashed.
+	AllocationPolicy string
 	// HostName is where clients reach the service and device planes.
 	HostName string
 

@@ -27,11 +27,7 @@ func (a *api) getService(*web.Request) (*web.Response, error) {
 func (a *api) resource() wire.ServiceResource {
 	hubs := make([]wire.LinkedHub, 0, len(a.Hubs))
 	for _, hub := range a.Hubs {
-		hubs = append(hubs, wire.LinkedHub{
-			Name:             hub,
-			ConnectionString: fmt.Sprintf("HostName=%s;SharedAccessKeyName=iothubowner;SharedAccessKey=****", hub),
-			Location:         location,
-		})
+		hubs = append(hubs, a.linkedHub(hub))
 	}
 	version := sha256.Sum256([]byte(strings.Join(append([]string{a.Name, a.IDScope}, a.Hubs...), "\n")))
 	return wire.ServiceResource{
@@ -39,7 +35,7 @@ func (a *api) resource() wire.ServiceResource {
 		Name:     a.Name,
 		Location: location,
 		Properties: wire.ServiceProperties{
-			State: "Active", ProvisioningState: "Succeeded", IotHubs: hubs, AllocationPolicy: "Hashed",
+			State: "Active", ProvisioningState: "Succeeded", IotHubs: hubs, AllocationPolicy: a.allocationPolicy(),
 			ServiceOperationsHostName: a.HostName, DeviceProvisioningHostName: a.HostName, IDScope: a.IDScope,
 		},
 		ResourceGroup:  a.ResourceGroup,
@@ -49,6 +45,35 @@ func (a *api) resource() wire.ServiceResource {
 		Tags:           map[string]string{},
 		SKU:            wire.SKU{Name: "S1", Tier: "Standard", Capacity: 1},
 	}
+}
+
+// linkedHub describes a hub. Weight and participation show only if they were
+// set, as in the service.
+func (a *api) linkedHub(name string) wire.LinkedHub {
+	hub := wire.LinkedHub{
+		Name:             name,
+		ConnectionString: fmt.Sprintf("HostName=%s;SharedAccessKeyName=iothubowner;SharedAccessKey=****", name),
+		Location:         location,
+	}
+	weight, set := a.HubWeights[name]
+	switch {
+	case set && weight > 0:
+		hub.AllocationWeight = weight
+	case set:
+		hub.ApplyAllocationPolicy = new(bool)
+	}
+	return hub
+}
+
+// allocationPolicy is the policy of the service in the spelling of this plane.
+func (a *api) allocationPolicy() string {
+	switch a.AllocationPolicy {
+	case wire.AllocateGeoLatency:
+		return "GeoLatency"
+	case wire.AllocateStatic:
+		return "Static"
+	}
+	return "Hashed"
 }
 
 // id is the resource identifier of the service.

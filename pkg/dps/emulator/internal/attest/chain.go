@@ -64,9 +64,9 @@ func findPath(sent []*x509.Certificate, trust Trust, now time.Time, usage x509.E
 	switch {
 	case len(sent) == 0:
 		return Match{}, missing(), work{}
-	case len(sent) > maxSent:
+	case len(sent) > MaxSent:
 		return Match{}, invalid(RuleTooMany,
-			fmt.Sprintf("at most %d certificates, got %d", maxSent, len(sent)),
+			fmt.Sprintf("at most %d certificates, got %d", MaxSent, len(sent)),
 			"send the leaf and its intermediates only").About(sent[0], 0), work{}
 	}
 	s := &search{graph: newGraph(sent, trust), now: now, usage: usage}

@@ -9,7 +9,6 @@ import (
 
 // Limits that tests hold decisions against.
 const (
-	MaxSent        = maxSent
 	MaxSteps       = maxSteps
 	MaxSignatures  = maxSignatures
 	MaxComparisons = maxComparisons

@@ -12,8 +12,8 @@ import (
 
 // Limits on what is looked at.
 const (
-	// maxSent is the number of certificates a device may send.
-	maxSent = 64
+	// MaxSent is the number of certificates a device may send.
+	MaxSent = 64
 	// minRSABits and maxRSABits bound RSA keys; the upper bound is the one of
 	// Go's TLS, so that a leaf and its issuers are treated alike.
 	minRSABits = 2048

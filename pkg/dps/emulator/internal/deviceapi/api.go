@@ -1,6 +1,7 @@
 package deviceapi
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -43,23 +44,26 @@ func call(req *web.Request) provision.Call {
 	return c
 }
 
-// readBody reads and checks a DeviceRegistration.
-func readBody(req *web.Request) error {
+// readBody reads and checks a DeviceRegistration and returns its payload.
+func readBody(req *web.Request) (json.RawMessage, error) {
 	data, err := req.Body(MaxBody)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := web.CheckMediaType(req.Header.Get("Content-Type")); err != nil {
-		return err
+		return nil, err
 	}
-	return CheckBody(data, req.Param("id"))
+	return ReadBody(data, req.Param("id"))
 }
 
 func (a *api) register(req *web.Request) (*web.Response, error) {
-	if err := readBody(req); err != nil {
+	payload, err := readBody(req)
+	if err != nil {
 		return nil, err
 	}
-	status, err := a.Register(req.Context(), call(req))
+	c := call(req)
+	c.Payload = payload
+	status, err := a.Register(req.Context(), c)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +88,7 @@ func (a *api) poll(req *web.Request) (*web.Response, error) {
 }
 
 func (a *api) lookUp(req *web.Request) (*web.Response, error) {
-	if err := readBody(req); err != nil {
+	if _, err := readBody(req); err != nil {
 		return nil, err
 	}
 	reg, err := a.Service.LookUp(req.Context(), call(req))

@@ -2,6 +2,7 @@ package deviceapi
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"regexp"
@@ -49,17 +50,21 @@ func CheckVersion(version string) error {
 	}
 }
 
-// CheckBody checks a DeviceRegistration. Its identifier may be left out; if it
-// is there it must be that of the caller.
-func CheckBody(data []byte, registrationID string) error {
+// ReadBody checks a DeviceRegistration and returns its payload for custom
+// allocation: any JSON value, nil if there is none. The identifier in it may be
+// left out; if it is there it must be that of the caller.
+func ReadBody(data []byte, registrationID string) (payload json.RawMessage, err error) {
 	var body wire.DeviceRegistration
 	if err := web.Decode(data, &body); err != nil {
-		return err
+		return nil, err
 	}
 	if body.RegistrationID != "" && state.Fold(body.RegistrationID) != state.Fold(registrationID) {
-		return web.BadBody("The registrationId in the body does not match the one in the path.")
+		return nil, web.BadBody("The registrationId in the body does not match the one in the path.")
 	}
-	return nil
+	if string(body.Payload) == "null" {
+		return nil, nil
+	}
+	return body.Payload, nil
 }
 
 // RetryAfterText is what a device that has to ask again is told.

@@ -147,10 +147,12 @@ func (se *session) ask(ctx context.Context, r request, payload []byte) (wire.Ope
 	case len(payload) > deviceapi.MaxBody:
 		return wire.OperationStatus{}, web.TooLarge(deviceapi.MaxBody)
 	}
+	call := se.call
 	if len(bytes.TrimSpace(payload)) > 0 { // some official clients send none
-		if err := deviceapi.CheckBody(payload, se.call.RegistrationID); err != nil {
+		var err error
+		if call.Payload, err = deviceapi.ReadBody(payload, call.RegistrationID); err != nil {
 			return wire.OperationStatus{}, err
 		}
 	}
-	return plane.Register(ctx, se.call)
+	return plane.Register(ctx, call)
 }

@@ -8,4 +8,9 @@
 // still so; if an enrollment or a CA changed meanwhile, the judgement is made
 // again. So a device is never assigned by an enrollment that was disabled or
 // deleted before.
+//
+// Custom allocation has a third step. The record says that the registration
+// waits, a goroutine asks the webhook, and its answer is written in another
+// transaction, if the enrollment is still there and enabled. Whatever is
+// interrupted in between is taken up by the next poll.
 package provision

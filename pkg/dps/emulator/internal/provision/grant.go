@@ -6,7 +6,6 @@ import (
 	"net/http"
 
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/attest"
-	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/sas"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/state"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/store"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/wire"
@@ -25,6 +24,9 @@ type grant struct {
 	anchor       string // name of the verified CA the chain rests on
 	anchorETag   string
 }
+
+// proof is a judgement that needs nothing more from the store.
+type proof func() (grant, error)
 
 // confirm makes sure that the enrollment and the CA are still those that the
 // proof was judged by.
@@ -64,15 +66,16 @@ func orChanged(err error) error {
 	return errChanged
 }
 
-// grant finds the enrollment that decides and judges the proof.
-func (s *Service) grant(r store.Reader, call Call) (grant, error) {
+// evidence finds the enrollment that decides and collects what the proof is
+// judged by.
+func (s *Service) evidence(r store.Reader, call Call) (proof, error) {
 	if len(call.Chain) == 0 && call.Token == "" {
-		return grant{}, noCredential()
+		return nil, noCredential()
 	}
 	e, found, err := findIndividual(r, call)
 	switch {
 	case err != nil:
-		return grant{}, err
+		return nil, err
 	case found:
 		return s.individual(r, call, e)
 	case call.Token != "":
@@ -93,8 +96,8 @@ func findIndividual(r store.Reader, call Call) (state.Enrollment, bool, error) {
 	return state.GetEnrollment(r, call.RegistrationID)
 }
 
-// individual judges a device with an enrollment of its own.
-func (s *Service) individual(r store.Reader, call Call, e state.Enrollment) (grant, error) {
+// granted is the grant of an individual enrollment.
+func granted(e state.Enrollment) grant {
 	g := grant{
 		attestation: e.Attestation.Type, common: e.Common, deviceID: e.DeviceID,
 		enrollmentID: state.Fold(e.RegistrationID),
@@ -102,121 +105,111 @@ func (s *Service) individual(r store.Reader, call Call, e state.Enrollment) (gra
 	if g.deviceID == "" {
 		g.deviceID = e.RegistrationID
 	}
+	return g
+}
+
+// individual judges a device with an enrollment of its own.
+func (s *Service) individual(r store.Reader, call Call, e state.Enrollment) (proof, error) {
+	g := granted(e)
 	switch {
 	case e.Attestation.Type == wire.TypeSymmetricKey:
-		return g, s.symmetricKey(call, e.Attestation.SymmetricKey)
+		return func() (grant, error) { return g, s.symmetricKey(call, e.Attestation.SymmetricKey) }, nil
 	case e.Attestation.Type != wire.TypeX509:
 		refused := refusal(http.StatusUnauthorized, 401002, RuleKind, "Unauthorized")
 		refused.Expected = "attestation " + e.Attestation.Type + ", which the emulator does not serve on the device plane"
 		refused.Fix = "enroll the device with a certificate or a symmetric key"
-		return g, refused
+		return nil, refused
 	case call.Token != "" || len(call.Chain) == 0:
 		refused := refusal(http.StatusUnauthorized, 401002, RuleKind, "Unauthorized")
 		refused.Expected, refused.Fix = "a client certificate", "present the enrolled certificate, without an Authorization header"
-		return g, refused
+		return nil, refused
 	}
 	g.leaf = state.Thumbprint(call.Chain[0].Raw)
 	if g.enrollmentID != state.Fold(call.RegistrationID) {
 		refused := refusal(http.StatusUnauthorized, 401002, RuleWrongLeaf, "Invalid certificate.")
 		refused.Expected = fmt.Sprintf("registration id %q: the certificate is enrolled there", e.RegistrationID)
 		refused.Fix = "register with that id, or enroll another certificate"
-		return g, refused.About(call.Chain[0], 0)
+		return nil, refused.About(call.Chain[0], 0)
 	}
 	if e.Attestation.X509.CAReferences != nil {
 		return s.individualByCA(r, call, e, g)
 	}
 	enrolled, err := parse(e.Client)
 	if err != nil {
-		return g, err
+		return nil, err
 	}
-	if refused := attest.Leaf(call.Chain, call.RegistrationID, enrolled, s.Now()); refused != nil {
-		return g, refused
-	}
-	return g, nil
+	return func() (grant, error) {
+		if refused := attest.Leaf(call.Chain, call.RegistrationID, enrolled, s.Now()); refused != nil {
+			return grant{}, refused
+		}
+		return g, nil
+	}, nil
 }
 
 // individualByCA judges a device whose enrollment refers to CA certificates.
-func (s *Service) individualByCA(r store.Reader, call Call, e state.Enrollment, g grant) (grant, error) {
+func (s *Service) individualByCA(r store.Reader, call Call, e state.Enrollment, g grant) (proof, error) {
 	refs := e.Attestation.X509.CAReferences
-	t, err := readTrust(r)
+	t, err := s.readTrust(r)
 	if err != nil {
-		return g, err
+		return nil, err
 	}
-	match, refused := attest.Chain(call.Chain, call.RegistrationID, attest.Trust{
-		Verified: t.certs, Unverified: t.pending,
-		Group: func(ca *x509.Certificate) (string, bool) {
-			for _, name := range t.names(ca) {
-				if state.Fold(name) == state.Fold(refs.Primary) || state.Fold(name) == state.Fold(refs.Secondary) {
-					return e.RegistrationID, true
-				}
+	referred := func(ca *x509.Certificate) (string, bool) {
+		for _, name := range t.names(ca) {
+			if state.Fold(name) == state.Fold(refs.Primary) || state.Fold(name) == state.Fold(refs.Secondary) {
+				return e.RegistrationID, true
 			}
-			return "", false
-		},
-	}, s.Now())
-	if refused != nil {
-		return g, refused
+		}
+		return "", false
 	}
-	return t.restOn(g, match.Anchor), nil
+	return func() (grant, error) {
+		match, refused := attest.Chain(call.Chain, call.RegistrationID, t.attest(referred), s.Now())
+		if refused != nil {
+			return grant{}, refused
+		}
+		return t.restOn(g, match.Anchor), nil
+	}, nil
 }
 
 // x509Group judges a device by its chain.
-func (s *Service) x509Group(r store.Reader, call Call) (grant, error) {
-	t, err := readTrust(r)
+func (s *Service) x509Group(r store.Reader, call Call) (proof, error) {
+	t, err := s.readTrust(r)
 	if err != nil {
-		return grant{}, err
+		return nil, err
 	}
-	match, refused := attest.Chain(call.Chain, call.RegistrationID, attest.Trust{
-		Verified: t.certs, Unverified: t.pending, Group: t.groupOf(r),
-	}, s.Now())
-	if refused != nil {
-		return grant{}, refused
-	}
-	group, found, err := state.GetGroup(r, match.GroupID)
+	groups, err := t.groups(r, call.Chain)
 	if err != nil {
-		return grant{}, err
+		return nil, err
 	}
-	if !found {
-		return grant{}, fmt.Errorf("read group %q: index without record", match.GroupID)
-	}
-	g := grant{
-		attestation: wire.TypeX509, common: group.Common, groupID: group.EnrollmentGroupID,
-		deviceID: call.RegistrationID, leaf: state.Thumbprint(call.Chain[0].Raw),
-	}
-	return t.restOn(g, match.Anchor), nil
+	return func() (grant, error) {
+		match, refused := attest.Chain(call.Chain, call.RegistrationID, t.attest(groups.of), s.Now())
+		if refused != nil {
+			return grant{}, refused
+		}
+		group := groups.byID[match.GroupID]
+		g := grant{
+			attestation: wire.TypeX509, common: group.Common, groupID: group.EnrollmentGroupID,
+			deviceID: call.RegistrationID, leaf: state.Thumbprint(call.Chain[0].Raw),
+		}
+		return t.restOn(g, match.Anchor), nil
+	}, nil
 }
 
 // symmetricGroup tries the keys of every group with symmetric keys: the token
 // does not say which group it is from.
-func (s *Service) symmetricGroup(r store.Reader, call Call) (grant, error) {
+func (s *Service) symmetricGroup(r store.Reader, call Call) (proof, error) {
 	token, err := s.deviceToken(call)
 	if err != nil {
-		return grant{}, err
+		return nil, err
 	}
+	var groups []state.Group
 	for _, id := range state.SymmetricGroups(r) {
 		group, found, err := state.GetGroup(r, id)
 		if err != nil {
-			return grant{}, err
+			return nil, err
 		}
-		if !found {
-			continue
-		}
-		keys, err := keysOf(group.Attestation.SymmetricKey)
-		if err != nil {
-			return grant{}, err
-		}
-		for i := range keys {
-			keys[i] = sas.DeriveKey(keys[i], call.RegistrationID)
-		}
-		if token.SignedBy(keys...) {
-			g := grant{
-				attestation: wire.TypeSymmetricKey, common: group.Common,
-				groupID: group.EnrollmentGroupID, deviceID: call.RegistrationID,
-			}
-			return g, s.checkToken(token, call, keys)
+		if found {
+			groups = append(groups, group)
 		}
 	}
-	refused := badToken(sas.ErrSignature)
-	refused.Expected = "an enrollment for the registration id, or a key derived from the key of an enrollment group"
-	refused.Fix = "enroll the device; a device of a group signs with its derived key, never with the key of the group"
-	return grant{}, refused
+	return func() (grant, error) { return s.symmetricMember(call, token, groups) }, nil
 }

@@ -3,9 +3,9 @@ package provision
 import (
 	"context"
 	"crypto/x509"
-	"encoding/base64"
+	"encoding/json"
 	"errors"
-	"fmt"
+	"log/slog"
 	"net/http"
 	"regexp"
 	"time"
@@ -13,19 +13,34 @@ import (
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/refuse"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/state"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/store"
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/webhook"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/wire"
 )
 
-// Service registers devices.
+// Service registers devices. It is made as a literal and must not be copied
+// after its first use.
 type Service struct {
 	Store   store.Store
 	IDScope string
-	// Hubs are the host names of the linked hubs.
-	Hubs []string
+	// Hubs are the linked hubs.
+	Hubs []Hub
+	// AllocationPolicy is that of enrollments without one; "" means hashed.
+	AllocationPolicy string
+	// Webhook calls the webhooks of custom allocation.
+	Webhook *webhook.Client
+	// MaxWaiting is how many registrations may wait for their webhook; one more
+	// is told to come back. 0 means 1024.
+	MaxWaiting int
+	// Logger gets a record for each registration that was accepted and then
+	// ended without a hub; nil discards.
+	Logger *slog.Logger
 	// Now is the clock for dates and tokens.
 	Now func() time.Time
 	// Pace is how long a registration shows as `assigning`, in real time.
 	Pace time.Duration
+
+	cas     certificates
+	waiting waiting
 }
 
 // Call is one request by a device.
@@ -37,6 +52,8 @@ type Call struct {
 	Chain []*x509.Certificate
 	// Token is a shared access signature; "" if none was sent.
 	Token string
+	// Payload is what a registering device sent for custom allocation.
+	Payload json.RawMessage
 }
 
 // Rules of this package.
@@ -96,17 +113,25 @@ func (s *Service) Register(ctx context.Context, call Call) (state.Operation, err
 	return state.Operation{}, refusal(http.StatusConflict, 409203, RuleBusy, "Precondition failed.")
 }
 
-func (s *Service) judge(ctx context.Context, call Call) (g grant, err error) {
-	err = s.Store.View(ctx, func(r store.Reader) (err error) {
-		g, err = s.grant(r, call)
+// judge collects what is needed from one picture of the store and judges
+// outside of it, so that slow proofs hold up nobody.
+func (s *Service) judge(ctx context.Context, call Call) (grant, error) {
+	var prove proof
+	err := s.Store.View(ctx, func(r store.Reader) (err error) {
+		prove, err = s.evidence(r, call)
 		return err
 	})
-	return g, err
+	if err != nil {
+		return grant{}, err
+	}
+	return prove()
 }
 
-// write stores the outcome. While an earlier registration of the same device is
-// still being assigned, its operation answers this one too.
+// write stores the outcome. While an earlier registration of the same device by
+// the same enrollment is still being assigned, its operation answers this one
+// too.
 func (s *Service) write(ctx context.Context, call Call, g grant) (op state.Operation, err error) {
+	var why *refused
 	err = s.Store.Update(ctx, func(tx store.Tx) error {
 		if err := g.confirm(tx, call); err != nil {
 			return err
@@ -116,26 +141,34 @@ func (s *Service) write(ctx context.Context, call Call, g grant) (op state.Opera
 			return err
 		}
 		started := time.Now()
-		if found && started.Before(old.ReadyAt) {
+		if found && old.Assigning(started) {
 			running, ok, err := state.GetOperation(tx, old.RegistrationID, old.OperationID)
 			if err != nil {
 				return err
 			}
-			if ok && running.Leaf == g.leaf {
+			if ok && running.Leaf == g.leaf && running.Basis == g.common.ETag {
 				op = running
 				return nil
 			}
 		}
-		reg := s.outcome(call, g, old)
+		var reg state.Registration
+		reg, why = s.outcome(call, g, old)
 		reg.ReadyAt = started.Add(s.Pace)
 		reg.OperationID = state.NewOperationID(reg.RegistrationID, started)
-		op = state.Operation{ID: reg.OperationID, Leaf: g.leaf, Started: started, Result: reg}
+		op = state.Operation{ID: reg.OperationID, Leaf: g.leaf, Basis: g.common.ETag, Started: started, Result: reg}
+		if reg.Waiting {
+			op.Question = question(call)
+		}
 		if err := state.PutRegistration(tx, old, reg); err != nil {
 			return err
 		}
 		return state.PutOperation(tx, op)
 	})
-	return op, err
+	if err != nil {
+		return state.Operation{}, err
+	}
+	s.log(ctx, op, why)
+	return op, s.ask(ctx, op)
 }
 
 // Poll returns an operation of the device. It must come with the credential
@@ -144,27 +177,31 @@ func (s *Service) Poll(ctx context.Context, call Call, operationID string) (op s
 	if err := s.CheckCall(call); err != nil {
 		return op, err
 	}
-	err = s.Store.View(ctx, func(r store.Reader) error {
-		found := false
+	found := false
+	err = s.Store.View(ctx, func(r store.Reader) (err error) {
 		op, found, err = state.GetOperation(r, call.RegistrationID, operationID)
-		if err != nil {
-			return err
-		}
-		if !found {
-			if len(call.Chain) == 0 && call.Token == "" {
-				return noCredential()
-			}
-			return refusal(http.StatusNotFound, 404000, RuleOperation, "Operation not found.")
-		}
-		return s.owns(r, call, op)
+		return err
 	})
-	return op, err
+	switch {
+	case err != nil:
+		return op, err
+	case found:
+		err = s.owns(ctx, call, op)
+	case len(call.Chain) == 0 && call.Token == "":
+		err = noCredential()
+	default:
+		err = refusal(http.StatusNotFound, 404000, RuleOperation, "Operation not found.")
+	}
+	if err != nil {
+		return state.Operation{}, err
+	}
+	return op, s.ask(ctx, op)
 }
 
 // owns checks that the caller is the device that started op.
-func (s *Service) owns(r store.Reader, call Call, op state.Operation) error {
+func (s *Service) owns(ctx context.Context, call Call, op state.Operation) error {
 	if op.Leaf == "" {
-		_, err := s.grant(r, call)
+		_, err := s.judge(ctx, call)
 		return err
 	}
 	if len(call.Chain) == 0 {
@@ -192,10 +229,10 @@ func (s *Service) LookUp(ctx context.Context, call Call) (reg state.Registration
 	if err := s.CheckCall(call); err != nil {
 		return reg, err
 	}
+	if _, err := s.judge(ctx, call); err != nil {
+		return reg, err
+	}
 	err = s.Store.View(ctx, func(r store.Reader) error {
-		if _, err := s.grant(r, call); err != nil {
-			return err
-		}
 		found := false
 		reg, found, err = state.GetRegistration(r, call.RegistrationID)
 		if err == nil && !found {
@@ -204,37 +241,6 @@ func (s *Service) LookUp(ctx context.Context, call Call) (reg state.Registration
 		return err
 	})
 	return reg, err
-}
-
-// Result is the device plane's view of a registration at time now. API versions
-// before 2021-10-01 do not know the substatus of a return to the same hub.
-func Result(reg state.Registration, apiVersion string, now time.Time) *wire.DeviceResult {
-	if now.Before(reg.ReadyAt) {
-		return &wire.DeviceResult{RegistrationID: reg.RegistrationID, Status: wire.RegistrationAssigning}
-	}
-	created, updated := wire.At(reg.Created), wire.At(reg.Updated)
-	out := &wire.DeviceResult{
-		RegistrationID:         reg.RegistrationID,
-		CreatedDateTimeUTC:     &created,
-		LastUpdatedDateTimeUTC: &updated,
-		AssignedHub:            reg.AssignedHub,
-		DeviceID:               reg.DeviceID,
-		Status:                 reg.Status,
-		Substatus:              reg.Substatus,
-		ErrorCode:              reg.ErrorCode,
-		ErrorMessage:           reg.ErrorMessage,
-		ETag:                   reg.ETag,
-	}
-	if out.Substatus == wire.SubstatusReprovisioned && apiVersion < "2021-10-01" {
-		out.Substatus = wire.SubstatusInitial
-	}
-	switch {
-	case reg.Attestation == wire.TypeX509:
-		out.X509 = &wire.DeviceX509{EnrollmentGroupID: reg.GroupID}
-	case reg.Attestation == wire.TypeSymmetricKey && reg.GroupID != "":
-		out.SymmetricKey = &wire.DeviceKey{EnrollmentGroupID: reg.GroupID}
-	}
-	return out
 }
 
 func refusal(status, code int, rule refuse.Rule, message string) *refuse.Refusal {
@@ -248,11 +254,5 @@ func noCredential() *refuse.Refusal {
 	return r
 }
 
-// decodeKey decodes a stored symmetric key.
-func decodeKey(text string) ([]byte, error) {
-	key, err := base64.StdEncoding.DecodeString(text)
-	if err != nil {
-		return nil, fmt.Errorf("decode stored symmetric key: not base64")
-	}
-	return key, nil
-}
+// stamp is the emulator's time in the service's resolution.
+func (s *Service) stamp() time.Time { return wire.At(s.Now()).Time }

@@ -2,15 +2,12 @@ package provision
 
 import (
 	"crypto/x509"
-	"errors"
-	"net/http"
-	"time"
+	"fmt"
+	"sync"
 
-	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/refuse"
-	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/sas"
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/attest"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/state"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/store"
-	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/wire"
 )
 
 // trust is the verified CA certificates. One certificate may be uploaded under
@@ -21,14 +18,14 @@ type trust struct {
 	pending []*x509.Certificate
 }
 
-func readTrust(r store.Reader) (trust, error) {
+func (s *Service) readTrust(r store.Reader) (trust, error) {
 	all, err := state.CAs(r)
 	if err != nil {
 		return trust{}, err
 	}
 	var t trust
 	for _, ca := range all {
-		cert, err := ca.Certificate()
+		cert, err := s.cas.parse(ca)
 		if err != nil {
 			return trust{}, err
 		}
@@ -39,6 +36,35 @@ func readTrust(r store.Reader) (trust, error) {
 		t.certs, t.cas = append(t.certs, cert), append(t.cas, ca)
 	}
 	return t, nil
+}
+
+// certificates keeps parsed CA certificates: each registration needs all of
+// them.
+type certificates struct {
+	mu     sync.Mutex
+	parsed map[string]*x509.Certificate // by DER
+}
+
+func (c *certificates) parse(ca state.CA) (*x509.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if cert := c.parsed[string(ca.DER)]; cert != nil {
+		return cert, nil
+	}
+	cert, err := ca.Certificate()
+	if err != nil {
+		return nil, err
+	}
+	if c.parsed == nil || len(c.parsed) >= 2*state.MaxCAs { // old ones go with the rest
+		c.parsed = map[string]*x509.Certificate{}
+	}
+	c.parsed[string(ca.DER)] = cert
+	return cert, nil
+}
+
+// attest is t for a judgement.
+func (t trust) attest(group func(*x509.Certificate) (string, bool)) attest.Trust {
+	return attest.Trust{Verified: t.certs, Unverified: t.pending, Group: group}
 }
 
 // names returns the names under which cert was uploaded and verified.
@@ -52,20 +78,59 @@ func (t trust) names(cert *x509.Certificate) []string {
 	return names
 }
 
-// groupOf finds the group that has ca as a signing certificate, or that refers
-// to it by name.
-func (t trust) groupOf(r store.Reader) func(ca *x509.Certificate) (string, bool) {
-	return func(ca *x509.Certificate) (string, bool) {
-		if id, ok := state.GroupBySigning(r, state.Thumbprint(ca.Raw)); ok {
-			return id, true
-		}
-		for _, name := range t.names(ca) {
-			if id, ok := state.GroupByReference(r, name); ok {
-				return id, true
+// groups are the enrollment groups that a chain may belong to.
+type groups struct {
+	byPrint map[string]string // SHA-256 of a signing certificate -> folded id
+	byID    map[string]state.Group
+}
+
+// groups finds the groups that have a certificate of the chain, or a verified
+// one, as a signing certificate, or that refer to it by name.
+func (t trust) groups(r store.Reader, chain []*x509.Certificate) (groups, error) {
+	g := groups{byPrint: map[string]string{}, byID: map[string]state.Group{}}
+	for _, list := range [][]*x509.Certificate{chain, t.certs} {
+		for _, cert := range list[:min(len(list), attest.MaxSent)] {
+			if err := t.addGroup(r, g, cert); err != nil {
+				return g, err
 			}
 		}
-		return "", false
 	}
+	return g, nil
+}
+
+func (t trust) addGroup(r store.Reader, g groups, cert *x509.Certificate) error {
+	thumbprint := state.Thumbprint(cert.Raw)
+	if _, seen := g.byPrint[thumbprint]; seen {
+		return nil
+	}
+	id, ok := state.GroupBySigning(r, thumbprint)
+	for _, name := range t.names(cert) {
+		if ok {
+			break
+		}
+		id, ok = state.GroupByReference(r, name)
+	}
+	if !ok {
+		return nil
+	}
+	g.byPrint[thumbprint] = id
+	if _, read := g.byID[id]; read {
+		return nil
+	}
+	group, found, err := state.GetGroup(r, id)
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return fmt.Errorf("read group %q: index without record", id)
+	}
+	g.byID[id] = group
+	return nil
+}
+
+func (g groups) of(ca *x509.Certificate) (string, bool) {
+	id, ok := g.byPrint[state.Thumbprint(ca.Raw)]
+	return id, ok
 }
 
 // restOn notes which CA g depends on.
@@ -86,81 +151,9 @@ func parse(certs state.Certificates) ([]*x509.Certificate, error) {
 		}
 		cert, err := x509.ParseCertificate(der)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("parse enrolled certificate: %w", err)
 		}
 		out = append(out, cert)
 	}
 	return out, nil
 }
-
-// symmetricKey judges the token of an individual enrollment.
-func (s *Service) symmetricKey(call Call, stored *wire.SymmetricKey) error {
-	if call.Token == "" {
-		r := badToken(sas.ErrForm)
-		r.Rule, r.Expected = RuleKind, "a shared access signature: the enrollment has symmetric keys"
-		return r
-	}
-	token, err := s.deviceToken(call)
-	if err != nil {
-		return err
-	}
-	keys, err := keysOf(stored)
-	if err != nil {
-		return err
-	}
-	return s.checkToken(token, call, keys)
-}
-
-func (s *Service) deviceToken(call Call) (sas.Token, error) {
-	token, err := sas.Parse(call.Token)
-	if err != nil {
-		return token, badToken(err)
-	}
-	return token, nil
-}
-
-// checkToken wants a signature over exactly this registration. Devices get the
-// same allowance for their clock as services do.
-func (s *Service) checkToken(token sas.Token, call Call, keys [][]byte) error {
-	target := call.IDScope + "/registrations/" + call.RegistrationID
-	switch {
-	case !token.SignedBy(keys...):
-		return badToken(sas.ErrSignature)
-	case token.Expired(s.Now()):
-		return badToken(sas.ErrExpired)
-	case state.Fold(token.Resource()) != state.Fold(target):
-		return badToken(sas.ErrResource)
-	}
-	return nil
-}
-
-func badToken(err error) *refuse.Refusal {
-	r := refusal(http.StatusUnauthorized, 401002, RuleToken, "Unauthorized")
-	r.Expected = "sr={id scope}/registrations/{registration id}, signed with the key of the device, not expired"
-	switch {
-	case errors.Is(err, sas.ErrExpired):
-		r.Rule, r.Fix = RuleToken+"-expired", "make a new token, or set the clock of the device"
-	case errors.Is(err, sas.ErrResource):
-		r.Rule, r.Fix = RuleToken+"-audience", "sign the id scope and registration id that are in the URL"
-	case errors.Is(err, sas.ErrForm):
-		r.Rule, r.Fix = RuleToken+"-form", "send SharedAccessSignature sr=…&sig=…&se=…&skn=registration"
-	default:
-		r.Rule, r.Fix = RuleToken+"-signature", "sign with the key of this enrollment"
-	}
-	return r
-}
-
-func keysOf(stored *wire.SymmetricKey) ([][]byte, error) {
-	var keys [][]byte
-	for _, text := range []string{stored.PrimaryKey, stored.SecondaryKey} {
-		key, err := decodeKey(text)
-		if err != nil {
-			return nil, err
-		}
-		keys = append(keys, key)
-	}
-	return keys, nil
-}
-
-// stamp is the emulator's time in the service's resolution.
-func (s *Service) stamp() time.Time { return wire.At(s.Now()).Time }

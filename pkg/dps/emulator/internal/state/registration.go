@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -30,7 +31,39 @@ type Registration struct {
 	ETag           string    `json:"etag"`
 	ReadyAt        time.Time `json:"readyAt"`
 	OperationID    string    `json:"operationId"`
+	// Waiting is set until the webhook of a custom allocation has answered.
+	// Status is not decided before.
+	Waiting bool `json:"waiting,omitempty"`
+	// Payload is what the webhook returned for the device.
+	Payload json.RawMessage `json:"payload,omitempty"`
+	// Device is what the last successful registration has left on a hub. A
+	// later one that fails does not change it.
+	Device *Device `json:"device,omitempty"`
 }
+
+// Device is the identity of a device on an IoT hub, as the service makes it.
+type Device struct {
+	Hub string `json:"hub"`
+	ID  string `json:"id"`
+	// Certificate is the SHA-256 thumbprint of the certificate that the hub
+	// accepts (authentication `selfSigned`); "" if the device has a key.
+	Certificate string `json:"certificate,omitempty"`
+	IotEdge     bool   `json:"iotEdge,omitempty"`
+	// Twin is what the twin started with; nil if nothing was asked for.
+	Twin *wire.InitialTwin `json:"twin,omitempty"`
+}
+
+// LastDevice is Device, also for records that were written without it.
+func (r Registration) LastDevice() *Device {
+	if r.Device == nil && r.AssignedHub != "" {
+		return &Device{Hub: r.AssignedHub, ID: r.DeviceID}
+	}
+	return r.Device
+}
+
+// Assigning reports whether the registration shows as `assigning` at now, which
+// is the real time.
+func (r Registration) Assigning(now time.Time) bool { return r.Waiting || now.Before(r.ReadyAt) }
 
 // Operation is one request to register, kept for polling.
 type Operation struct {
@@ -39,6 +72,18 @@ type Operation struct {
 	Leaf    string       `json:"leaf,omitempty"`
 	Started time.Time    `json:"started"`
 	Result  Registration `json:"result"`
+	// Basis is the etag of the enrollment that decided.
+	Basis string `json:"basis,omitempty"`
+	// Question is what the webhook is asked, while Result.Waiting is set.
+	Question *Question `json:"question,omitempty"`
+}
+
+// Question is what a custom allocation needs to know of a device, beyond what
+// is in the records. It is kept so that an emulator can ask again after a
+// restart.
+type Question struct {
+	Payload     json.RawMessage `json:"payload,omitempty"`
+	Certificate []byte          `json:"certificate,omitempty"` // DER
 }
 
 // State is the service plane's view at time now, which is the real time: the
@@ -52,12 +97,13 @@ func (r Registration) State(now time.Time) *wire.RegistrationState {
 		Status:                 wire.RegistrationAssigning,
 		ETag:                   r.ETag,
 	}
-	if now.Before(r.ReadyAt) {
+	if r.Assigning(now) {
 		return s
 	}
 	s.AssignedHub, s.DeviceID = r.AssignedHub, r.DeviceID
 	s.Status, s.Substatus = r.Status, r.Substatus
 	s.ErrorCode, s.ErrorMessage = r.ErrorCode, r.ErrorMessage
+	s.Payload = r.Payload
 	return s
 }
 

@@ -76,9 +76,11 @@ type ServiceProperties struct {
 
 // LinkedHub is IotHubDefinitionDescription. The key is always masked.
 type LinkedHub struct {
-	Name             string `json:"name"`
-	ConnectionString string `json:"connectionString"`
-	Location         string `json:"location"`
+	Name                  string `json:"name"`
+	ConnectionString      string `json:"connectionString"`
+	Location              string `json:"location"`
+	ApplyAllocationPolicy *bool  `json:"applyAllocationPolicy,omitempty"`
+	AllocationWeight      int    `json:"allocationWeight,omitempty"`
 }
 
 // HubResource is IotHubDescription, as far as certificates need it.

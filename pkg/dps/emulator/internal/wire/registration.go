@@ -57,6 +57,8 @@ type DeviceResult struct {
 	ErrorMessage           string      `json:"errorMessage,omitempty"`
 	LastUpdatedDateTimeUTC *Time       `json:"lastUpdatedDateTimeUtc,omitempty"`
 	ETag                   string      `json:"etag,omitempty"`
+	// Payload is an object: some official clients fail on anything else.
+	Payload json.RawMessage `json:"payload,omitempty"`
 }
 
 // DeviceX509 is `{}` for an individual enrollment.
