@@ -26,7 +26,7 @@ type initOptions struct {
 	Alone         bool // the root is to be followed by 'certgen intermediate'
 	// KeyPasswordFile holds the pass phrase for the keys of the new CAs.
 	KeyPasswordFile string
-	// CACert and CAKey are the files of a root to use instead of a new one, both or none.
+	// CACert and CAKey are the files of a root to use instead of a new one; a PFX needs no CAKey.
 	CACert, CAKey, CAPasswordFile string
 }
 
@@ -71,10 +71,11 @@ func newRootCmd(env *cliapp.Env, run initFunc) *cli.Command {
 		Description: "Add CAs below it with 'certgen intermediate'. Refuses if the folder has a root already.\n\n" +
 			"   certgen root\n" +
 			"   certgen root --dir own --cn \"Contoso Test Root\" --key-type ec-p384 --path-len 1\n" +
-			"   certgen root --ca-cert my-ca.pem --ca-key my-ca.key --ca-key-password-file my-ca.password",
+			"   certgen root --ca-cert my-ca.pem --ca-key my-ca.key --ca-key-password-file my-ca.password\n" +
+			"   certgen root --ca-cert my-ca.pfx --ca-key-password-file my-ca.password",
 		Flags: append(append(keyFlags(), pathLenFlag(), keyPasswordFlag(),
-			&cli.StringFlag{Name: flagCACert, Category: categoryIssuer, Usage: "use the root CA certificate in `FILE` instead of making one"},
-			&cli.StringFlag{Name: flagCAKey, Category: categoryIssuer, Usage: "its key in `FILE`"},
+			&cli.StringFlag{Name: flagCACert, Category: categoryIssuer, Usage: "use the root CA certificate in `FILE` instead of making one; a PFX brings its key along"},
+			caKeyFlag(),
 			caKeyPasswordFlag(),
 			&cli.StringFlag{Name: flagCN, Usage: "call the root `NAME` (default: " + strconv.Quote(pki.DefaultRootCN) + ")"},
 		), writeFlags()...),
@@ -102,8 +103,8 @@ func newRootCmd(env *cliapp.Env, run initFunc) *cli.Command {
 
 // check refuses to shape a root that is there already.
 func (opts initOptions) check(c *cli.Context) error {
-	if (opts.CACert == "") != (opts.CAKey == "") {
-		return cliapp.Usagef("--%s and --%s go together", flagCACert, flagCAKey)
+	if opts.CACert == "" && opts.CAKey != "" {
+		return cliapp.Usagef("--%s is the key of --%s: give both", flagCAKey, flagCACert)
 	}
 	if opts.CACert == "" {
 		return nil

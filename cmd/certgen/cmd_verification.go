@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/urfave/cli/v2"
 
@@ -16,7 +15,7 @@ type verificationOptions struct {
 	commonOptions
 	issueOptions
 	Code string
-	// CACert and CAKey are the files of a CA outside of the folder, both or none.
+	// CACert and CAKey are the files of a CA outside of the folder; a PFX needs no CAKey.
 	CACert, CAKey string
 	Names         []string // in the folder; none: verification-code
 	PFX           pfxOptions
@@ -30,10 +29,11 @@ func newVerificationCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, 
 			"old one.\n\n" +
 			"   certgen verification 106A5B3E5B5C4F4C8D1E1D5A0B7C9F3E2D1C0B9A8F7E6D5C\n" +
 			"   certgen verification 106A5B3E5B5C --ca intermediate\n" +
-			"   certgen verification 106A5B3E5B5C --ca-cert my-ca.pem --ca-key my-ca.key --ca-key-password-file my-ca.password",
+			"   certgen verification 106A5B3E5B5C --ca-cert my-ca.pem --ca-key my-ca.key --ca-key-password-file my-ca.password\n" +
+			"   certgen verification 106A5B3E5B5C --ca-cert my-ca.pfx --ca-key-password-file my-ca.password",
 		Flags: append(append(append(keyFlags(), nameFlag(workspace.VerificationName), caFlag("root"),
-			&cli.StringFlag{Name: flagCACert, Category: categoryIssuer, Usage: "sign with the CA certificate in `FILE`, from outside the folder"},
-			&cli.StringFlag{Name: flagCAKey, Category: categoryIssuer, Usage: "its key in `FILE`"},
+			&cli.StringFlag{Name: flagCACert, Category: categoryIssuer, Usage: "sign with the CA certificate in `FILE`, from outside the folder; a PFX brings its key along"},
+			caKeyFlag(),
 			caKeyPasswordFlag(),
 		), optionalPFXFlags()...), writeFlags()...),
 		Before: cliapp.ExactArgs("CODE"),
@@ -64,8 +64,8 @@ func newVerificationCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, 
 
 func (opts verificationOptions) check() error {
 	switch {
-	case (opts.CACert == "") != (opts.CAKey == ""):
-		return cliapp.Usagef("--%s and --%s go together", flagCACert, flagCAKey)
+	case opts.CACert == "" && opts.CAKey != "":
+		return cliapp.Usagef("--%s is the key of --%s: give both", flagCAKey, flagCACert)
 	case opts.CACert != "" && opts.CA != "":
 		return cliapp.Usagef("--%s names a CA of the folder: leave out --%s and --%s", flagCA, flagCACert, flagCAKey)
 	}
@@ -117,24 +117,4 @@ func (opts verificationOptions) loadCA(ctx context.Context, env *cliapp.Env) (*p
 		return nil, nil
 	}
 	return loadCA(ctx, env, opts.CACert, opts.CAKey, opts.CAPasswordFile)
-}
-
-// loadCA reads a CA certificate, with its issuers if the file has them, and its key.
-func loadCA(ctx context.Context, env *cliapp.Env, certFile, keyFile, passwordFile string) (*pki.Authority, error) {
-	data, err := readFile(ctx, env, certFile)
-	if err != nil {
-		return nil, err
-	}
-	chain, err := pki.ParseCertificates(data)
-	if err != nil {
-		return nil, fmt.Errorf("read CA certificate %q: %w", certFile, err)
-	}
-	if data, err = readFile(ctx, env, keyFile); err != nil {
-		return nil, err
-	}
-	key, err := parseCAKey(data, caPassphrase(ctx, env, passwordFile, keyFile))
-	if err != nil {
-		return nil, fmt.Errorf("read CA key %q: %w", keyFile, err)
-	}
-	return pki.LoadAuthority(chain, key)
 }

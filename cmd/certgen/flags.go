@@ -151,11 +151,18 @@ func caFlag(def string) cli.Flag {
 	}
 }
 
+// caKeyFlag says where the key of a CA from outside the folder is.
+func caKeyFlag() cli.Flag {
+	return &cli.StringFlag{
+		Name: flagCAKey, Category: categoryIssuer, Usage: "its key in `FILE` (default: the key in the file of --" + flagCACert + ")",
+	}
+}
+
 // caKeyPasswordFlag says where the pass phrase of an encrypted CA key is.
 func caKeyPasswordFlag() cli.Flag {
 	return &cli.StringFlag{
 		Name: flagCAKeyPasswordFile, Category: categoryIssuer,
-		Usage: "read the pass phrase of the CA's encrypted key from `FILE` (- is standard input; else $" +
+		Usage: "read the pass phrase of the CA's encrypted key or PFX from `FILE` (- is standard input; else $" +
 			envCAPassword + ", else a prompt)",
 	}
 }
