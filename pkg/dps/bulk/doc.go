@@ -14,7 +14,8 @@
 // Rows go out in bulk operations of ten, several at a time. When the service
 // answers 429, all of them wait together as long as it asks; the client should
 // therefore not retry by itself (service.ClientOptions.MaxRetries = -1). After
-// [Options.Patience] without any progress the import gives up.
+// [Options.Patience] without any progress the import gives up; much sooner if
+// the service has never answered at all.
 //
 // # Exactly once
 //

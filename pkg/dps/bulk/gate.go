@@ -13,7 +13,16 @@ import (
 const (
 	firstDelay = time.Second
 	maxDelay   = time.Minute
+	// firstPatience is for a service that has not answered at all yet: most likely
+	// the address is wrong.
+	firstPatience = 15 * time.Second
 )
+
+// passes tells a refusal that may go away by itself: throttling, an outage, an
+// answer that was damaged on its way.
+func passes(err error) bool {
+	return errors.Is(err, dps.ErrThrottled) || errors.Is(err, dps.ErrUnavailable) || errors.Is(err, dps.ErrUnexpectedAnswer)
+}
 
 // gate makes all workers wait together. One that is told to slow down closes it
 // for everybody, because they all count against one limit.
@@ -23,6 +32,7 @@ type gate struct {
 
 	mu       sync.Mutex
 	until    time.Time
+	answered bool      // whether the service has ever answered
 	failures int       // refusals since the last success
 	progress time.Time // when something last succeeded
 }
@@ -64,7 +74,7 @@ func (g *gate) wait(ctx context.Context) error {
 // passed notes that a request was answered.
 func (g *gate) passed() {
 	g.mu.Lock()
-	g.failures, g.progress = 0, time.Now()
+	g.answered, g.failures, g.progress = true, 0, time.Now()
 	g.mu.Unlock()
 }
 
@@ -79,7 +89,11 @@ func (g *gate) shut(refusal error) error {
 	if errors.As(refusal, &e) && e.RetryAfter > 0 {
 		delay = min(e.RetryAfter, maxDelay)
 	}
-	if now.Sub(g.progress)+delay > g.patience {
+	patience := g.patience
+	if g.answered = g.answered || errors.Is(refusal, dps.ErrThrottled); !g.answered {
+		patience = min(patience, firstPatience)
+	}
+	if now.Sub(g.progress)+delay > patience {
 		return refusal
 	}
 	if until := now.Add(delay); until.After(g.until) {

@@ -80,11 +80,9 @@ func (w worker) send(items []*item) (rest []*item, err error) {
 		return w.sort(items, result)
 	case w.requests.Err() != nil:
 		return nil, context.Cause(w.ctx)
-	case errors.Is(err, dps.ErrThrottled):
-		return items, w.gate.shut(err)
-	case errors.Is(err, dps.ErrUnavailable):
+	case passes(err):
 		for _, it := range items {
-			it.doubt = true
+			it.doubt = it.doubt || !errors.Is(err, dps.ErrThrottled) // throttled: surely not done
 		}
 		return items, w.gate.shut(err)
 	case !refused(err):
@@ -134,8 +132,8 @@ func (w worker) sort(items []*item, result service.BulkResult) (rest []*item, er
 			if err := w.exists(it, refusal); err != nil {
 				return nil, err
 			}
-		case errors.Is(refusal, dps.ErrThrottled), errors.Is(refusal, dps.ErrUnavailable):
-			it.doubt = it.doubt || errors.Is(refusal, dps.ErrUnavailable)
+		case passes(refusal):
+			it.doubt = it.doubt || !errors.Is(refusal, dps.ErrThrottled)
 			if err := w.gate.shut(refusal); err != nil {
 				return nil, err
 			}
@@ -253,7 +251,7 @@ func (w worker) call(request func(context.Context) error) error {
 		switch {
 		case w.requests.Err() != nil && err != nil:
 			return context.Cause(w.ctx)
-		case errors.Is(err, dps.ErrThrottled), errors.Is(err, dps.ErrUnavailable):
+		case passes(err):
 			if err := w.gate.shut(err); err != nil {
 				return err
 			}
