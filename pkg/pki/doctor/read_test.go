@@ -153,11 +153,45 @@ func bomb(t testing.TB, data []byte) []byte {
 	return out
 }
 
+// otherCurve returns the certificate with the curve secp256k1 in the place of P-256.
+func otherCurve(t testing.TB, cert *x509.Certificate) []byte {
+	t.Helper()
+	p256 := []byte{6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7}
+	i := bytes.Index(cert.Raw, p256)
+	if i < 0 {
+		t.Fatal("no curve")
+	}
+	// The name of secp256k1 is three bytes shorter: every length around it shrinks.
+	k1 := []byte{6, 5, 0x2b, 0x81, 4, 0, 0x0a}
+	spki := bytes.Replace(cert.RawSubjectPublicKeyInfo, p256, k1, 1)
+	spki[1], spki[3] = spki[1]-3, spki[3]-3
+	var outer, tbs asn1.RawValue
+	if _, err := asn1.Unmarshal(cert.Raw, &outer); err != nil {
+		t.Fatal(err)
+	}
+	rest, err := asn1.Unmarshal(outer.Bytes, &tbs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrap := func(parts ...[]byte) []byte {
+		der, err := asn1.Marshal(asn1.RawValue{Tag: asn1.TagSequence, IsCompound: true, Bytes: join(parts...)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return der
+	}
+	return wrap(wrap(bytes.Replace(tbs.Bytes, cert.RawSubjectPublicKeyInfo, spki, 1)), rest)
+}
+
 // A PFX whose key belongs to none of its certificates is refused as a whole.
 func TestSourceErrors(t *testing.T) {
 	s := doctor.Source{Name: "file", Err: fmt.Errorf("decode pfx: %w: none of the 2 certificates has the public key", pki.ErrKeyMismatch)}
 	r := check(one(s, source("c", nil, newFamily(t, nil, nil, nil).leaf)), doctor.Options{})
 	expect(t, r, doctor.CheckKeyMatch, "fatal", `"file" cannot be used: the private key does not belong to the certificate: none`, noTLS)
+	r = check(one(s), doctor.Options{}) // and nothing else is there
+	expectOnly(t, r, doctor.CheckKeyMatch)
+	r = check(one(source("key", newKey(t))), doctor.Options{})
+	expect(t, r, doctor.CheckInput, "fatal", "no certificate was given", "")
 	s.Err = errors.New("input/output error")
 	r = check(one(s), doctor.Options{})
 	expect(t, r, doctor.CheckInput, "fatal", `"file" cannot be used: input/output error`, "")
@@ -197,6 +231,7 @@ func TestReadUnusable(t *testing.T) {
 		{"weak key", keyPEM(t, weak), doctor.CheckKeyType, "RSA with 1024 bits", invalid},
 		{"weak key beside a chain", join(keyPEM(t, weak), chain), doctor.CheckKeyType, "RSA with 1024 bits", invalid},
 		{"PFX with weak key", pfx(t, weak, ""), doctor.CheckKeyType, "RSA with 1024 bits", invalid},
+		{"curve of no use", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: otherCurve(t, b.Certificate)}), doctor.CheckKeyType, "secp256k1", invalid},
 		{"PFX cut short", pfx(t, b, "")[:500], doctor.CheckInput, "cut short", ""},
 		{"PFX bomb", bomb(t, pfx(t, b, "")), doctor.CheckInput, "2147483647 rounds", ""},
 	}
@@ -220,6 +255,7 @@ func TestReadUnusable(t *testing.T) {
 			if r.Find(doctor.CheckChainComplete) == nil {
 				t.Error("the other file was not checked")
 			}
+			expect(t, check(one(s), doctor.Options{}), tt.check, "fatal", tt.word, tt.predicted)
 			if d := time.Since(start); d > 3*time.Second {
 				t.Errorf("took %v", d)
 			}

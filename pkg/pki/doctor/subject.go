@@ -13,13 +13,14 @@ import (
 // when there is none.
 func (e *exam) findSubject() bool {
 	if len(e.given) == 0 {
-		if len(e.findings) == 0 || e.findings[len(e.findings)-1].Severity == SeverityOK {
+		if !slices.ContainsFunc(e.findings, func(f Finding) bool { return f.Severity == SeverityFatal }) {
 			e.findings = nil
 			e.add(Finding{
 				Severity: SeverityFatal, Check: CheckInput, What: "no certificate was given",
 				Why: "a private key alone says nothing about the enrollment", Fix: "give the certificate file, too",
 			}, nil)
 		}
+		e.findings = slices.DeleteFunc(e.findings, func(f Finding) bool { return f.Severity == SeverityOK })
 		return false
 	}
 	lowest := e.lowest()
