@@ -7,20 +7,37 @@ import (
 	"github.com/dpskit/dpskit/pkg/pki"
 )
 
-// putCAExtras stages what belongs to an intermediate beside its certificate and key: the full chain, and a PFX when
-// one is asked for. It completes the entry that [draft.putCA] made.
-func (d *draft) putCAExtras(name string, a *pki.Authority, pfx *pki.PFXOptions, force bool) error {
-	b, all, e := a.Bundle(), defaultFiles(name), d.entries[name]
-	e.Files.FullChain = all.FullChain
-	if err := d.putFile(all.FullChain, b.FullChainPEM(), false, force); err != nil {
+// packCA encodes what the files of a CA will hold: its key, and a PFX when one is asked for.
+func (p *parcel) packCA(a *pki.Authority, encode keyEncoding, pfx *pki.PFXOptions) error {
+	p.bundle = a.Bundle()
+	if err := p.encode(&IssueOptions{PFX: pfx, keepKey: "none"}); err != nil {
 		return err
 	}
-	if pfx != nil {
-		if err := d.putPFX(&IssueOptions{Name: name, PFX: pfx, Force: force}, b, all, &e.Files); err != nil {
+	var err error
+	p.key, err = encode(a.Key())
+	return err
+}
+
+// putCA stages the files of a CA and lists it. A root needs no file with its chain.
+func (d *draft) putCA(name string, p parcel, force bool) error {
+	all := defaultFiles(name)
+	files := Files{Certificate: all.Certificate, Key: all.Key}
+	if err := d.putFile(files.Key, p.key, true, force); err != nil {
+		return err
+	}
+	if err := d.putFile(files.Certificate, p.bundle.CertificatePEM(), false, force); err != nil {
+		return err
+	}
+	if len(p.bundle.Issuers) > 0 {
+		files.FullChain = all.FullChain
+		if err := d.putFile(files.FullChain, p.bundle.FullChainPEM(), false, force); err != nil {
 			return err
 		}
 	}
-	d.entries[name] = e
+	if err := d.putPFX(p, all, &files, force); err != nil {
+		return err
+	}
+	d.entries[name] = newEntry(name, p.ca, p.bundle.Profile, p.bundle.Certificate, files)
 	return nil
 }
 

@@ -13,6 +13,8 @@ var (
 	ErrNameConflict = errors.New("differs only by case")
 	// ErrBroken means that the manifest cannot be read, or that files are missing or do not match it.
 	ErrBroken = errors.New("the workspace is damaged")
+	// ErrChanged means that other processes kept replacing what a change builds on, such as the signing CA.
+	ErrChanged = errors.New("the workspace was changed at the same time by another process")
 	// ErrLocked means that another process is changing the workspace.
 	ErrLocked = errors.New("the workspace is locked by another process")
 )

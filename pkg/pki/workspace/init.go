@@ -40,34 +40,21 @@ func (w *Workspace) Init(ctx context.Context, opts InitOptions) (root, issuing *
 	if err != nil {
 		return nil, nil, fmt.Errorf("init workspace %q: %w", w.dir, err)
 	}
-	cas, err := makeCAs(ctx, opts)
+	cas, parcels, err := makeCAs(ctx, opts, encode)
 	if err != nil {
 		return nil, nil, fmt.Errorf("init workspace %q: %w", w.dir, err)
 	}
 	err = w.update(ctx, clock(opts.Root.Now), func(d *draft) error {
-		for _, e := range sortedEntries(d.entries) {
-			if _, series := seriesNumber(e.Name); !series && e.Name != RootName {
-				continue
-			}
-			if !opts.Force {
-				return fmt.Errorf("init workspace %q: %q %w", w.dir, e.Name, ErrExists)
-			}
-			if err := d.retireTree(e.Name); err != nil {
-				return err
-			}
+		if err := d.retireCAs(opts.Force); err != nil {
+			return fmt.Errorf("init workspace %q: %w", w.dir, err)
 		}
-		for i, ca := range cas {
-			name, issuer := RootName, ""
+		for i, p := range parcels {
+			name := RootName
 			if i > 0 {
-				name, issuer = intermediateName(i), issuerOf(i)
+				name = intermediateName(i)
 			}
-			if err := d.putCA(name, issuer, ca, opts.Force, encode); err != nil {
+			if err := d.putCA(name, p, opts.Force); err != nil {
 				return err
-			}
-			if i > 0 {
-				if err := d.putCAExtras(name, ca, nil, opts.Force); err != nil {
-					return err
-				}
 			}
 		}
 		return d.putChainCA(cas[len(cas)-1], opts.Force)
@@ -86,8 +73,24 @@ func issuerOf(n int) string {
 	return intermediateName(n - 1)
 }
 
-// makeCAs makes the root and the intermediates in memory.
-func makeCAs(ctx context.Context, opts InitOptions) ([]*pki.Authority, error) {
+// retireCAs plans to move the root and the series of intermediates away, with everything issued by them.
+func (d *draft) retireCAs(force bool) error {
+	for _, e := range sortedEntries(d.entries) {
+		if _, series := seriesNumber(e.Name); !series && e.Name != RootName {
+			continue
+		}
+		if !force {
+			return fmt.Errorf("%q %w", e.Name, ErrExists)
+		}
+		if err := d.retireTree(e.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeCAs makes the root and the intermediates in memory, and what their files will hold.
+func makeCAs(ctx context.Context, opts InitOptions, encode keyEncoding) ([]*pki.Authority, []parcel, error) {
 	root, err := opts.RootAuthority, error(nil)
 	if root != nil {
 		err = checkRoot(root, clock(opts.Root.Now))
@@ -95,12 +98,12 @@ func makeCAs(ctx context.Context, opts InitOptions) ([]*pki.Authority, error) {
 		root, err = pki.NewRoot(&opts.Root)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	cas := []*pki.Authority{root}
 	for n := 1; n <= opts.Intermediates; n++ {
 		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+			return nil, nil, context.Cause(ctx)
 		}
 		o := opts.Intermediate
 		if o.CommonName != "" && n > 1 {
@@ -108,11 +111,20 @@ func makeCAs(ctx context.Context, opts InitOptions) ([]*pki.Authority, error) {
 		}
 		ca, err := cas[n-1].NewIntermediate(&o)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		cas = append(cas, ca)
 	}
-	return cas, nil
+	parcels := make([]parcel, len(cas))
+	for i, ca := range cas {
+		if i > 0 {
+			parcels[i].ca = issuerOf(i)
+		}
+		if err := parcels[i].packCA(ca, encode, nil); err != nil {
+			return nil, nil, err
+		}
+	}
+	return cas, parcels, nil
 }
 
 // retireTree removes an entry and everything issued below it, and plans to move their files away.
@@ -158,25 +170,6 @@ func (d *draft) putFile(name string, data []byte, key, force bool) error {
 		return d.put(name, data, keyMode)
 	}
 	return d.put(name, data, certMode)
-}
-
-// putCA stages the certificate and key of a CA.
-func (d *draft) putCA(name, issuer string, a *pki.Authority, force bool, encode keyEncoding) error {
-	b := a.Bundle()
-	files := defaultFiles(name)
-	files.FullChain, files.PFX, files.PFXPassword = "", "", ""
-	key, err := encode(a.Key())
-	if err != nil {
-		return err
-	}
-	if err := d.putFile(files.Key, key, true, force); err != nil {
-		return err
-	}
-	if err := d.putFile(files.Certificate, b.CertificatePEM(), false, force); err != nil {
-		return err
-	}
-	d.entries[name] = newEntry(name, issuer, b.Profile, b.Certificate, files)
-	return nil
 }
 
 // putChainCA stages the file with the issuing CA first and the root last. It follows from the others, so it is

@@ -18,7 +18,7 @@ type IntermediateOptions struct {
 	Options pki.CAOptions
 	// Force moves a CA of that name, with everything issued by it, to the replaced folder.
 	Force bool
-	// Passphrase is called when the key of the signing CA is encrypted. It must not use the workspace.
+	// Passphrase is called when the key of the signing CA is encrypted. The workspace is not locked then.
 	Passphrase func() ([]byte, error)
 	// KeyPassphrase gives the pass phrase to encrypt the new key with; nil leaves it plain.
 	KeyPassphrase func() ([]byte, error)
@@ -29,33 +29,33 @@ type IntermediateOptions struct {
 // CreateIntermediate makes a CA below another. A CA of the series becomes the default signer, and the file of
 // [Workspace.ChainCAPath] is written again.
 func (w *Workspace) CreateIntermediate(ctx context.Context, opts IntermediateOptions) (*pki.Authority, Paths, error) {
+	if !w.Exists() {
+		return nil, Paths{}, fmt.Errorf("create intermediate ca: workspace %q has no root ca yet: %w", w.dir, ErrNotFound)
+	}
 	encode, err := keyEncoder(opts.KeyPassphrase)
 	if err != nil {
 		return nil, Paths{}, fmt.Errorf("create intermediate ca: %w", err)
 	}
-	if !w.Exists() {
-		return nil, Paths{}, fmt.Errorf("create intermediate ca: workspace %q has no root ca yet: %w", w.dir, ErrNotFound)
-	}
 	var made *pki.Authority
 	var name string
-	err = w.update(ctx, clock(opts.Options.Now), func(d *draft) error {
-		var signer string
-		var err error
-		if name, signer, err = d.placeIntermediate(opts); err != nil {
-			return fmt.Errorf("create intermediate ca: %w", err)
-		}
-		issuer, err := d.state.authority(d.read, w.dir, signer, opts.Passphrase)
-		if err != nil {
+	err = again(func() error {
+		var p parcel
+		if made, name, p, err = w.makeIntermediate(ctx, opts, encode); err != nil {
 			return err
 		}
-		o := opts.Options
-		if _, series := seriesNumber(name); !series && o.CommonName == "" {
-			o.CommonName = name
-		}
-		if made, err = issuer.NewIntermediate(&o); err != nil {
-			return err
-		}
-		return d.addIntermediate(name, signer, made, opts, encode)
+		return w.update(ctx, clock(opts.Options.Now), func(d *draft) error {
+			now, signer, err := d.state.placeIntermediate(w.dir, opts)
+			if err != nil {
+				return fmt.Errorf("create intermediate ca: %w", err)
+			}
+			if now != name || signer != p.ca {
+				return fmt.Errorf("create intermediate ca %q: %w", name, ErrChanged)
+			}
+			if err := d.checkSigner(p); err != nil {
+				return err
+			}
+			return d.addIntermediate(name, made, p, opts.Force)
+		})
 	})
 	if err != nil {
 		return nil, Paths{}, err
@@ -63,9 +63,41 @@ func (w *Workspace) CreateIntermediate(ctx context.Context, opts IntermediateOpt
 	return made, w.Paths(name), nil
 }
 
+// makeIntermediate makes the CA and what its files will hold.
+func (w *Workspace) makeIntermediate(ctx context.Context, opts IntermediateOptions, encode keyEncoding) (
+	made *pki.Authority, name string, p parcel, err error,
+) {
+	var k stored
+	err = w.view(ctx, func(f *folder) error {
+		var signer string
+		var err error
+		if name, signer, err = w.state.placeIntermediate(w.dir, opts); err != nil {
+			return fmt.Errorf("create intermediate ca: %w", err)
+		}
+		k, err = w.state.loadCA(f, w.dir, signer)
+		return err
+	})
+	if err != nil {
+		return nil, "", p, err
+	}
+	issuer, err := k.authority(opts.Passphrase)
+	if err != nil {
+		return nil, "", p, err
+	}
+	o := opts.Options
+	if _, series := seriesNumber(name); !series && o.CommonName == "" {
+		o.CommonName = name
+	}
+	if made, err = issuer.NewIntermediate(&o); err != nil {
+		return nil, "", p, err
+	}
+	p.ca, p.caPrint = k.entry.Name, k.entry.SHA256Thumbprint
+	return made, name, p, p.packCA(made, encode, opts.PFX)
+}
+
 // placeIntermediate returns the name of the new CA and of its signer.
-func (d *draft) placeIntermediate(opts IntermediateOptions) (name, signer string, err error) {
-	last, _ := seriesNumber(d.state.defaultCA()) // 0 when the root signs
+func (s *state) placeIntermediate(dir string, opts IntermediateOptions) (name, signer string, err error) {
+	last, _ := seriesNumber(s.defaultCA()) // 0 when the root signs
 	name, signer = opts.Name, opts.CA
 	if name == "" {
 		name = intermediateName(last + 1)
@@ -84,34 +116,31 @@ func (d *draft) placeIntermediate(opts IntermediateOptions) (name, signer string
 	if err := checkName(name); err != nil {
 		return "", "", err
 	}
-	e, err := d.state.lookup(d.f.dir, signer)
+	e, err := s.lookup(dir, signer)
 	if err != nil {
 		return "", "", err
 	}
 	if strings.EqualFold(e.Name, name) {
 		return "", "", fmt.Errorf("%w: %q cannot sign itself", pki.ErrInvalidID, name)
 	}
-	return name, e.Name, d.checkFreeCA(name, opts.Force)
+	return name, e.Name, s.checkFreeCA(name, opts.Force)
 }
 
-func (d *draft) checkFreeCA(name string, force bool) error {
+func (s *state) checkFreeCA(name string, force bool) error {
 	o := IssueOptions{Name: name, Force: force, Request: pki.IssueRequest{Profile: pki.ProfileIntermediate}}
-	return checkFree(d.entries, &o)
+	return checkFree(s.entries, &o)
 }
 
 // addIntermediate stages the files of the CA, and the chain file when it is the new default signer.
-func (d *draft) addIntermediate(name, signer string, a *pki.Authority, opts IntermediateOptions, encode keyEncoding) error {
+func (d *draft) addIntermediate(name string, a *pki.Authority, p parcel, force bool) error {
 	if err := d.retireTree(name); err != nil {
 		return err
 	}
-	if _, ok := d.entries[signer]; !ok {
-		return fmt.Errorf("create intermediate ca: %w: %q is below %q, which it would replace", pki.ErrInvalidID, signer,
+	if _, ok := d.entries[p.ca]; !ok {
+		return fmt.Errorf("create intermediate ca: %w: %q is below %q, which it would replace", pki.ErrInvalidID, p.ca,
 			name)
 	}
-	if err := d.putCA(name, signer, a, opts.Force, encode); err != nil {
-		return err
-	}
-	if err := d.putCAExtras(name, a, opts.PFX, opts.Force); err != nil {
+	if err := d.putCA(name, p, force); err != nil {
 		return err
 	}
 	if _, series := seriesNumber(name); series {

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"go.step.sm/crypto/randutil"
-
 	"github.com/dpskit/dpskit/pkg/pki"
 )
 
@@ -51,7 +49,7 @@ type IssueOptions struct {
 	EmptyPFXPassword bool
 	// Force moves a certificate of that name to the replaced folder, and everything issued by it when it is a CA.
 	Force bool
-	// Passphrase is called when the key of the CA is encrypted. It must not use the workspace.
+	// Passphrase is called when the key of the CA is encrypted, once for each CA. The workspace is not locked then.
 	Passphrase func() ([]byte, error)
 
 	keepKey      string // file of a key that stays as it is
@@ -90,7 +88,7 @@ func (w *Workspace) Issue(ctx context.Context, opts IssueOptions) (*pki.Bundle, 
 }
 
 // IssueAll makes several certificates in one change: all are written or none. The results are in the order of the
-// options. Keys are made before the workspace is locked.
+// options. Pass phrases are asked for and keys made before the workspace is locked.
 func (w *Workspace) IssueAll(ctx context.Context, opts []IssueOptions) ([]Issued, error) {
 	if len(opts) == 0 {
 		return nil, nil
@@ -104,22 +102,21 @@ func (w *Workspace) IssueAll(ctx context.Context, opts []IssueOptions) ([]Issued
 	if err := w.precheck(ctx, opts); err != nil {
 		return nil, err
 	}
-	for i := range opts {
-		if err := opts[i].makeKey(ctx); err != nil {
-			return nil, err
-		}
-	}
 	issued := make([]Issued, len(opts))
-	err := w.update(ctx, clock(opts[0].Request.Now), func(d *draft) error {
-		cas := map[string]*pki.Authority{}
-		for i := range opts {
-			b, err := d.issueOne(w.dir, &opts[i], cas)
-			if err != nil {
-				return err
-			}
-			issued[i] = Issued{Name: opts[i].Name, Bundle: b}
+	err := again(func() error {
+		parcels, err := w.packAll(ctx, opts)
+		if err != nil {
+			return err
 		}
-		return nil
+		return w.update(ctx, clock(opts[0].Request.Now), func(d *draft) error {
+			for i := range opts {
+				if err := d.issueOne(&opts[i], parcels[i]); err != nil {
+					return err
+				}
+				issued[i] = Issued{Name: opts[i].Name, Bundle: parcels[i].bundle}
+			}
+			return nil
+		})
 	})
 	if err != nil {
 		return nil, err
@@ -128,6 +125,27 @@ func (w *Workspace) IssueAll(ctx context.Context, opts []IssueOptions) ([]Issued
 		issued[i].Paths = w.Paths(issued[i].Name)
 	}
 	return issued, nil
+}
+
+// packAll makes the certificates. Pass phrases are asked for before the first key is made.
+func (w *Workspace) packAll(ctx context.Context, opts []IssueOptions) ([]parcel, error) {
+	cas := map[string]signer{}
+	for i := range opts {
+		if opts[i].SelfSigned {
+			continue
+		}
+		if _, err := w.signer(ctx, &opts[i], cas); err != nil {
+			return nil, err
+		}
+	}
+	parcels := make([]parcel, len(opts))
+	for i := range opts {
+		var err error
+		if parcels[i], err = w.pack(ctx, &opts[i], cas); err != nil {
+			return nil, err
+		}
+	}
+	return parcels, nil
 }
 
 // prepare checks the names and fills in defaults, before any work is done.
@@ -246,59 +264,29 @@ func (o *IssueOptions) makeKey(ctx context.Context) error {
 	return nil
 }
 
-// issueOne signs and stages one certificate.
-func (d *draft) issueOne(dir string, o *IssueOptions, cas map[string]*pki.Authority) (*pki.Bundle, error) {
+// issueOne stages one certificate.
+func (d *draft) issueOne(o *IssueOptions, p parcel) error {
 	if err := checkFree(d.entries, o); err != nil {
-		return nil, err
+		return err
 	}
-	b, ca, err := d.sign(dir, o, cas)
-	if err != nil {
-		return nil, err
+	if err := d.checkSigner(p); err != nil {
+		return err
 	}
 	for _, name := range o.names() {
 		if err := d.retireTree(name); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	if _, ok := d.entries[ca]; ca != "" && !ok {
-		return nil, fmt.Errorf("issue %s certificate %q: %w: its ca %q is what it would replace", o.Request.Profile, o.Name,
-			pki.ErrInvalidID, ca)
+	if _, ok := d.entries[p.ca]; p.ca != "" && !ok {
+		return fmt.Errorf("issue %s certificate %q: %w: its ca %q is what it would replace", o.Request.Profile, o.Name,
+			pki.ErrInvalidID, p.ca)
 	}
 	for _, name := range o.names() {
-		if err := d.putBundle(name, o, ca, b); err != nil {
-			return nil, err
+		if err := d.putBundle(name, o, p); err != nil {
+			return err
 		}
 	}
-	return b, nil
-}
-
-// sign makes the certificate and returns it with the name of its CA.
-func (d *draft) sign(dir string, o *IssueOptions, cas map[string]*pki.Authority) (*pki.Bundle, string, error) {
-	if o.SelfSigned {
-		b, err := o.selfSign()
-		return b, "", err
-	}
-	if err := d.state.checkCA(dir, o); err != nil {
-		return nil, "", err
-	}
-	name := o.CA
-	if name == "" {
-		name = d.state.defaultCA()
-	}
-	a, ok := cas[name]
-	if !ok {
-		var err error
-		if a, err = d.state.authority(d.read, dir, name, o.Passphrase); err != nil {
-			return nil, "", err
-		}
-		cas[name] = a
-	}
-	b, err := o.signWith(a)
-	if err != nil {
-		return nil, "", err
-	}
-	e, err := d.state.lookup(dir, name)
-	return b, e.Name, err
+	return nil
 }
 
 func (o *IssueOptions) selfSign() (*pki.Bundle, error) {
@@ -313,59 +301,4 @@ func (o *IssueOptions) signWith(a *pki.Authority) (*pki.Bundle, error) {
 		return a.IssueBroken(o.Request, o.Fault)
 	}
 	return a.Issue(o.Request)
-}
-
-// putBundle stages the files of a certificate under one of its names and lists it.
-func (d *draft) putBundle(name string, o *IssueOptions, ca string, b *pki.Bundle) error {
-	all := defaultFiles(name)
-	files := Files{Certificate: all.Certificate, FullChain: all.FullChain, Key: o.keepKey}
-	if b.Key != nil && files.Key == "" {
-		key, err := b.KeyPEM()
-		if err != nil {
-			return err
-		}
-		files.Key = all.Key
-		if err := d.putFile(files.Key, key, true, o.Force); err != nil {
-			return err
-		}
-	}
-	if err := d.putFile(files.Certificate, b.CertificatePEM(), false, o.Force); err != nil {
-		return err
-	}
-	if err := d.putFile(files.FullChain, b.FullChainPEM(), false, o.Force); err != nil {
-		return err
-	}
-	if o.PFX != nil {
-		if err := d.putPFX(o, b, all, &files); err != nil {
-			return err
-		}
-	}
-	e := newEntry(name, ca, b.Profile, b.Certificate, files)
-	e.Broken = o.Fault
-	d.entries[name] = e
-	return nil
-}
-
-func (d *draft) putPFX(o *IssueOptions, b *pki.Bundle, all Files, files *Files) error {
-	pfx := *o.PFX
-	madeUp := pfx.Password == "" && !o.EmptyPFXPassword
-	if madeUp {
-		password, err := randutil.Alphanumeric(pfxPasswordLength)
-		if err != nil {
-			return fmt.Errorf("make pfx password: %v", err)
-		}
-		pfx.Password = password
-	}
-	if madeUp || o.keepPassword != "" {
-		files.PFXPassword = all.PFXPassword
-		if err := d.putFile(files.PFXPassword, []byte(pfx.Password+"\n"), true, o.Force); err != nil {
-			return err
-		}
-	}
-	data, err := b.PFX(pfx)
-	if err != nil {
-		return err
-	}
-	files.PFX = all.PFX
-	return d.putFile(files.PFX, data, true, o.Force)
 }

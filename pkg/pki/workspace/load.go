@@ -13,82 +13,110 @@ import (
 
 // Authority returns a CA of the workspace with its key: "root", "intermediate", "intermediate2", or another name of
 // a CA. passphrase is called once, and only when the key is encrypted; nil means that there is none, which gives
-// [pki.ErrPassphraseRequired].
+// [pki.ErrPassphraseRequired]. The workspace is not locked while passphrase runs.
 //
 // Files that are missing or do not fit together give [ErrBroken].
 func (w *Workspace) Authority(name string, passphrase func() ([]byte, error)) (*pki.Authority, error) {
-	var a *pki.Authority
-	err := w.view(context.Background(), func(f *folder) error {
-		var err error
-		a, err = w.state.authority(f, w.dir, name, passphrase)
+	var k stored
+	err := w.view(context.Background(), func(f *folder) (err error) {
+		k, err = w.state.loadCA(f, w.dir, name)
 		return err
 	})
-	return a, err
-}
-
-func (s *state) authority(f *folder, dir, name string, passphrase func() ([]byte, error)) (*pki.Authority, error) {
-	e, err := s.lookup(dir, name)
-	if err != nil {
-		return nil, fmt.Errorf("load ca: %w", err)
-	}
-	if !e.Profile.IsCA() {
-		return nil, fmt.Errorf("load ca %q: %w: it is a %s certificate", name, pki.ErrNotCA, e.Profile)
-	}
-	chain, err := s.chain(f, e)
 	if err != nil {
 		return nil, err
 	}
-	key, err := s.key(f, e, passphrase)
+	return k.authority(passphrase)
+}
+
+// Bundle returns a certificate of the workspace with its key and issuers. The key is nil when the workspace has
+// none, or one that is weak on purpose. An encrypted key gives [pki.ErrPassphraseRequired]; see
+// [Workspace.BundleWithPassphrase]. Files that are missing or do not fit together give [ErrBroken].
+func (w *Workspace) Bundle(name string) (*pki.Bundle, error) {
+	return w.BundleWithPassphrase(name, nil)
+}
+
+// BundleWithPassphrase is [Workspace.Bundle] for a key that may be encrypted; passphrase is called only then, and
+// while the workspace is not locked.
+func (w *Workspace) BundleWithPassphrase(name string, passphrase func() ([]byte, error)) (*pki.Bundle, error) {
+	var k stored
+	err := w.view(context.Background(), func(f *folder) error {
+		e, err := w.state.lookup(w.dir, name)
+		if err != nil {
+			return err
+		}
+		k, err = w.state.load(f, e)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return k.bundle(passphrase)
+}
+
+// stored is what the files of an entry hold. The key is as it was read, so that nobody types a pass phrase while the
+// folder is locked.
+type stored struct {
+	entry   Entry
+	chain   []*x509.Certificate
+	key     []byte // nil when it has none
+	keyFile string // for messages
+}
+
+func (s *state) load(f *folder, e Entry) (stored, error) {
+	k := stored{entry: e}
+	var err error
+	if k.chain, err = s.chain(f, e); err != nil {
+		return stored{}, err
+	}
+	if e.Files.Key != "" {
+		k.keyFile = f.show(e.Files.Key)
+		if k.key, err = f.read(e.Files.Key, maxFile); err != nil {
+			return stored{}, broken(e, err)
+		}
+	}
+	return k, nil
+}
+
+func (s *state) loadCA(f *folder, dir, name string) (stored, error) {
+	e, err := s.lookup(dir, name)
+	if err != nil {
+		return stored{}, fmt.Errorf("load ca: %w", err)
+	}
+	if !e.Profile.IsCA() {
+		return stored{}, fmt.Errorf("load ca %q: %w: it is a %s certificate", name, pki.ErrNotCA, e.Profile)
+	}
+	return s.load(f, e)
+}
+
+// authority returns a CA with its key decrypted.
+func (k stored) authority(passphrase func() ([]byte, error)) (*pki.Authority, error) {
+	key, err := k.signer(passphrase)
 	if err != nil {
 		return nil, err
 	}
 	if key == nil {
-		return nil, fmt.Errorf("load ca %q: the workspace has no key for it", name)
+		return nil, fmt.Errorf("load ca %q: the workspace has no key for it", k.entry.Name)
 	}
-	a, err := pki.LoadAuthority(chain, key)
+	a, err := pki.LoadAuthority(k.chain, key)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBroken, err)
 	}
 	return a, nil
 }
 
-// Bundle returns a certificate of the workspace with its key and issuers. The key is nil when the workspace has
-// none, or one that is weak on purpose. An encrypted key gives [pki.ErrPassphraseRequired]; see [Workspace.BundleWithPassphrase]. Files that are
-// missing or do not fit together give [ErrBroken].
-func (w *Workspace) Bundle(name string) (*pki.Bundle, error) {
-	return w.BundleWithPassphrase(name, nil)
-}
-
-// BundleWithPassphrase is [Workspace.Bundle] for a key that may be encrypted; passphrase is called only then.
-func (w *Workspace) BundleWithPassphrase(name string, passphrase func() ([]byte, error)) (*pki.Bundle, error) {
-	var b *pki.Bundle
-	err := w.view(context.Background(), func(f *folder) error {
-		e, err := w.state.lookup(w.dir, name)
-		if err != nil {
-			return err
-		}
-		b, err = w.state.bundle(f, e, passphrase)
-		return err
-	})
-	return b, err
-}
-
-func (s *state) bundle(f *folder, e Entry, passphrase func() ([]byte, error)) (*pki.Bundle, error) {
-	chain, err := s.chain(f, e)
-	if err != nil {
-		return nil, err
-	}
-	key, err := s.key(f, e, passphrase)
-	if e.Broken == pki.FaultWeakKey && errors.Is(err, pki.ErrUnsupportedKey) {
+// bundle returns a certificate with its key decrypted.
+func (k stored) bundle(passphrase func() ([]byte, error)) (*pki.Bundle, error) {
+	key, err := k.signer(passphrase)
+	if k.entry.Broken == pki.FaultWeakKey && errors.Is(err, pki.ErrUnsupportedKey) {
 		key, err = nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	if key != nil && !pki.KeyMatches(chain[0], key) {
-		return nil, fmt.Errorf("load %q: %w: %w: %q", e.Name, ErrBroken, pki.ErrKeyMismatch, f.show(e.Files.Key))
+	if key != nil && !pki.KeyMatches(k.chain[0], key) {
+		return nil, fmt.Errorf("load %q: %w: %w: %q", k.entry.Name, ErrBroken, pki.ErrKeyMismatch, k.keyFile)
 	}
-	return &pki.Bundle{Profile: e.Profile, Certificate: chain[0], Key: key, Issuers: chain[1:]}, nil
+	return &pki.Bundle{Profile: k.entry.Profile, Certificate: k.chain[0], Key: key, Issuers: k.chain[1:]}, nil
 }
 
 // Chain returns a certificate of the workspace and its issuers, the root last, without looking at any key.
@@ -152,28 +180,24 @@ func (s *state) certificate(f *folder, e Entry) (*x509.Certificate, error) {
 	return cert, nil
 }
 
-// key reads the key of an entry, nil when it has none.
-func (s *state) key(f *folder, e Entry, passphrase func() ([]byte, error)) (crypto.Signer, error) {
-	if e.Files.Key == "" {
+// signer returns the key, nil when there is none.
+func (k stored) signer(passphrase func() ([]byte, error)) (crypto.Signer, error) {
+	if k.keyFile == "" {
 		return nil, nil
 	}
-	data, err := f.read(e.Files.Key, maxFile)
-	if err != nil {
-		return nil, broken(e, err)
-	}
-	key, err := pki.ParseKey(data, nil)
+	key, err := pki.ParseKey(k.key, nil)
 	if errors.Is(err, pki.ErrPassphraseRequired) && passphrase != nil {
 		var secret []byte
 		if secret, err = passphrase(); err != nil {
-			return nil, fmt.Errorf("get pass phrase of %q: %w", f.show(e.Files.Key), err)
+			return nil, fmt.Errorf("get pass phrase of %q: %w", k.keyFile, err)
 		}
-		key, err = pki.ParseKey(data, secret)
+		key, err = pki.ParseKey(k.key, secret)
 	}
 	switch {
 	case errors.Is(err, pki.ErrPassphraseRequired), errors.Is(err, pki.ErrWrongPassphrase):
-		return nil, fmt.Errorf("read %q: %w", f.show(e.Files.Key), err)
+		return nil, fmt.Errorf("read %q: %w", k.keyFile, err)
 	case err != nil:
-		return nil, broken(e, fmt.Errorf("read %q: %w", f.show(e.Files.Key), err))
+		return nil, broken(k.entry, fmt.Errorf("read %q: %w", k.keyFile, err))
 	}
 	return key, nil
 }

@@ -30,36 +30,80 @@ type RenewOptions struct {
 // moved to the replaced folder. CAs other than Edge CAs, and proofs of possession, are not renewed. An Edge CA that
 // keeps its key keeps what it issued; with a new key that is moved away too.
 func (w *Workspace) Renew(ctx context.Context, opts RenewOptions) (*pki.Bundle, Paths, error) {
-	var b *pki.Bundle
+	var p parcel
 	var name string
-	err := w.update(ctx, clock(opts.Now), func(d *draft) error {
-		e, err := d.state.lookup(w.dir, opts.Name)
-		if err != nil {
-			return fmt.Errorf("renew certificate: %w", err)
-		}
-		name = e.Name
-		o, err := d.renewal(e, opts)
-		if err != nil {
-			return fmt.Errorf("renew certificate %q: %w", e.Name, err)
-		}
-		signed, ca, err := d.sign(w.dir, &o, map[string]*pki.Authority{})
+	err := again(func() error {
+		old, o, err := w.renewal(ctx, opts)
 		if err != nil {
 			return err
 		}
-		if err := d.retireRenewed(e, o.keepKey); err != nil {
+		name = old.Name
+		if p, err = w.pack(ctx, &o, map[string]signer{}); err != nil {
 			return err
 		}
-		b = signed
-		return d.putBundle(name, &o, ca, b)
+		return w.update(ctx, clock(opts.Now), func(d *draft) error {
+			e, err := d.state.lookup(w.dir, name)
+			if err != nil {
+				return fmt.Errorf("renew certificate: %w", err)
+			}
+			if e.SHA256Thumbprint != old.SHA256Thumbprint || e.Files != old.Files {
+				return fmt.Errorf("renew certificate %q: %w", name, ErrChanged)
+			}
+			if err := d.checkSigner(p); err != nil {
+				return err
+			}
+			if err := d.retireRenewed(e, o.keepKey); err != nil {
+				return err
+			}
+			return d.putBundle(name, &o, p)
+		})
 	})
 	if err != nil {
 		return nil, Paths{}, err
 	}
-	return b, w.Paths(name), nil
+	return p.bundle, w.Paths(name), nil
 }
 
-// renewal returns the request that makes the certificate of e again.
-func (d *draft) renewal(e Entry, opts RenewOptions) (IssueOptions, error) {
+// renewal returns the entry to renew and the request that makes its certificate again.
+func (w *Workspace) renewal(ctx context.Context, opts RenewOptions) (e Entry, o IssueOptions, err error) {
+	var k stored
+	err = w.view(ctx, func(f *folder) error {
+		if e, err = w.state.lookup(w.dir, opts.Name); err != nil {
+			return fmt.Errorf("renew certificate: %w", err)
+		}
+		if o, err = renewedEntry(e, opts); err != nil {
+			return fmt.Errorf("renew certificate %q: %w", e.Name, err)
+		}
+		if k, err = w.state.load(f, e); err != nil {
+			return fmt.Errorf("renew certificate %q: %w", e.Name, err)
+		}
+		return renewPFX(f, e, &o)
+	})
+	if err != nil {
+		return e, o, err
+	}
+	old, err := k.bundle(opts.Passphrase)
+	if err != nil {
+		return e, o, fmt.Errorf("renew certificate %q: %w", e.Name, err)
+	}
+	o.Request = requestOf(old, opts)
+	if o.Request.Key != nil {
+		o.keepKey = e.Files.Key
+	}
+	if o.Request.PublicKey != nil {
+		if o.SelfSigned {
+			return e, o, fmt.Errorf("renew certificate %q: it is self-signed and the workspace has no key for it", e.Name)
+		}
+		if opts.PFX == nil {
+			o.PFX, o.keepPassword = nil, ""
+		}
+	}
+	return e, o, nil
+}
+
+// renewedEntry returns the options that issue the certificate of e again, but for the request. It refuses what cannot
+// be renewed.
+func renewedEntry(e Entry, opts RenewOptions) (IssueOptions, error) {
 	o := IssueOptions{
 		Name: e.Name, CA: opts.CA, SelfSigned: e.CA == "" && opts.CA == "", Force: true, Passphrase: opts.Passphrase,
 		PFX: opts.PFX, EmptyPFXPassword: opts.EmptyPFXPassword,
@@ -77,18 +121,7 @@ func (d *draft) renewal(e Entry, opts RenewOptions) (IssueOptions, error) {
 	if o.SelfSigned && e.Issuer != e.Subject {
 		return o, fmt.Errorf("its issuer %q is not in the workspace", e.Issuer)
 	}
-	old, err := d.state.bundle(d.read, e, opts.Passphrase)
-	if err != nil {
-		return o, err
-	}
-	o.Request = requestOf(old, opts)
-	if o.Request.Key != nil {
-		o.keepKey = e.Files.Key
-	}
-	if o.Request.PublicKey != nil && o.SelfSigned {
-		return o, fmt.Errorf("it is self-signed and the workspace has no key for it")
-	}
-	return o, d.renewPFX(e, &o)
+	return o, nil
 }
 
 // requestOf returns the request that a certificate was made from.
@@ -116,11 +149,11 @@ func requestOf(old *pki.Bundle, opts RenewOptions) pki.IssueRequest {
 }
 
 // renewPFX makes a PFX again whose password lies beside it.
-func (d *draft) renewPFX(e Entry, o *IssueOptions) error {
-	if o.PFX != nil || e.Files.PFX == "" || e.Files.PFXPassword == "" || o.Request.PublicKey != nil {
+func renewPFX(f *folder, e Entry, o *IssueOptions) error {
+	if o.PFX != nil || e.Files.PFX == "" || e.Files.PFXPassword == "" {
 		return nil
 	}
-	data, err := d.read.read(e.Files.PFXPassword, maxFile)
+	data, err := f.read(e.Files.PFXPassword, maxFile)
 	if err != nil {
 		return broken(e, err)
 	}

@@ -61,35 +61,49 @@ func (w *Workspace) IssueVerification(ctx context.Context, opts VerificationOpti
 	if err != nil {
 		return nil, Paths{}, err
 	}
-	if err := o.makeKey(ctx); err != nil {
-		return nil, Paths{}, err
-	}
-	var b *pki.Bundle
-	err = w.update(ctx, clock(opts.Now), func(d *draft) error {
-		err := checkReplaceable(d.entries, &o)
-		if err != nil {
-			return err
-		}
-		ca := ""
-		if opts.Authority != nil {
-			b, err = opts.Authority.Issue(o.Request)
+	var p parcel
+	err = again(func() (err error) {
+		if opts.Authority == nil {
+			p, err = w.pack(ctx, &o, map[string]signer{})
 		} else {
-			b, ca, err = d.sign(w.dir, &o, map[string]*pki.Authority{})
+			p, err = o.packWith(ctx, opts.Authority)
 		}
 		if err != nil {
 			return err
 		}
-		for _, name := range o.names() {
-			if err := d.putVerification(name, &o, ca, b); err != nil {
-				return err
-			}
-		}
-		return nil
+		return w.update(ctx, clock(opts.Now), func(d *draft) error { return d.putVerifications(&o, p) })
 	})
 	if err != nil {
 		return nil, Paths{}, err
 	}
-	return b, w.Paths(o.Name), nil
+	return p.bundle, w.Paths(o.Name), nil
+}
+
+// packWith makes a certificate of a CA from outside.
+func (o *IssueOptions) packWith(ctx context.Context, a *pki.Authority) (p parcel, err error) {
+	if err := o.makeKey(ctx); err != nil {
+		return p, err
+	}
+	if p.bundle, err = o.signWith(a); err != nil {
+		return p, err
+	}
+	return p, p.encode(o)
+}
+
+// putVerifications stages a proof under all of its names.
+func (d *draft) putVerifications(o *IssueOptions, p parcel) error {
+	if err := checkReplaceable(d.entries, o); err != nil {
+		return err
+	}
+	if err := d.checkSigner(p); err != nil {
+		return err
+	}
+	for _, name := range o.names() {
+		if err := d.putVerification(name, o, p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkReplaceable refuses names that are taken by something else than a proof of possession.
@@ -107,45 +121,39 @@ func checkReplaceable(entries map[string]Entry, o *IssueOptions) error {
 }
 
 // putVerification stages a proof under one of its names: over the proof that is there, else as any certificate.
-func (d *draft) putVerification(name string, o *IssueOptions, ca string, b *pki.Bundle) error {
+func (d *draft) putVerification(name string, o *IssueOptions, p parcel) error {
 	e, known := d.entries[name]
 	if e.Profile == pki.ProfileVerification || name == VerificationName && !known {
-		return d.replaceVerification(name, o, ca, b)
+		return d.replaceVerification(name, p)
 	}
 	if err := d.retireTree(name); err != nil {
 		return err
 	}
-	return d.putBundle(name, o, ca, b)
+	return d.putBundle(name, o, p)
 }
 
 // replaceVerification stages a proof over the one that is there, which is not kept. Only its PFX is moved away: the
 // original script made one.
-func (d *draft) replaceVerification(name string, o *IssueOptions, ca string, b *pki.Bundle) error {
+func (d *draft) replaceVerification(name string, p parcel) error {
 	all := defaultFiles(name)
 	for _, file := range []string{all.PFX, all.PFXPassword} {
 		if err := d.retire(file); err != nil {
 			return err
 		}
 	}
-	key, err := b.KeyPEM()
-	if err != nil {
+	if err := d.put(all.Key, p.key, keyMode); err != nil {
 		return err
 	}
-	if err := d.put(all.Key, key, keyMode); err != nil {
+	if err := d.put(all.Certificate, p.bundle.CertificatePEM(), certMode); err != nil {
 		return err
 	}
-	if err := d.put(all.Certificate, b.CertificatePEM(), certMode); err != nil {
-		return err
-	}
-	if err := d.put(all.FullChain, b.FullChainPEM(), certMode); err != nil {
+	if err := d.put(all.FullChain, p.bundle.FullChainPEM(), certMode); err != nil {
 		return err
 	}
 	files := Files{Certificate: all.Certificate, FullChain: all.FullChain, Key: all.Key}
-	if o.PFX != nil {
-		if err := d.putPFX(o, b, all, &files); err != nil {
-			return err
-		}
+	if err := d.putPFX(p, all, &files, false); err != nil {
+		return err
 	}
-	d.entries[name] = newEntry(name, ca, b.Profile, b.Certificate, files)
+	d.entries[name] = newEntry(name, p.ca, p.bundle.Profile, p.bundle.Certificate, files)
 	return nil
 }

@@ -224,7 +224,6 @@ type draft struct {
 	*change
 	entries map[string]Entry // a copy of the state that fn alters
 	state   *state           // the state before
-	read    *folder
 }
 
 // update changes the folder: it takes the lock, finishes what an earlier process left, lets fn prepare the change,
@@ -266,7 +265,7 @@ func (w *Workspace) commit(ctx context.Context, f *folder, now time.Time, fn fun
 		return err
 	}
 	defer c.abandon()
-	d := &draft{change: c, state: &w.state, read: f, entries: make(map[string]Entry, len(w.state.entries)+1)}
+	d := &draft{change: c, state: &w.state, entries: make(map[string]Entry, len(w.state.entries)+1)}
 	for name, e := range w.state.entries {
 		d.entries[name] = e
 	}
