@@ -42,10 +42,10 @@ const (
 	VerificationName = "verification-code"
 )
 
-const (
-	maxName = 64  // runes, as in a common name
-	maxStem = 200 // bytes; leaves room for the longest suffix within the 255 of common file systems
-)
+// maxStem is in bytes and leaves room for the longest suffix within the 255 of common file systems. It is the only
+// limit on the length of a name: a name may be a common name, which has at most 64 characters, with a prefix of the
+// original scripts.
+const maxStem = 200
 
 // Paths are the files of one certificate, each joined to the folder as it was given to [Open]. They need not exist.
 type Paths struct {
@@ -173,8 +173,14 @@ func checkName(name string) error {
 	switch {
 	case name == "":
 		return fmt.Errorf("%w: it is empty", pki.ErrInvalidID)
-	case !utf8.ValidString(name) || utf8.RuneCountInString(name) > maxName || len(fileStem(name)) > maxStem:
-		return fmt.Errorf("%w: %q is too long for a file name or not UTF-8", pki.ErrInvalidID, name)
+	case len(name) > maxStem:
+		return fmt.Errorf("%w: %q... has %d bytes, and a file name has room for %d", pki.ErrInvalidID,
+			strings.ToValidUTF8(name[:40], "?"), len(name), maxStem)
+	case !utf8.ValidString(name):
+		return fmt.Errorf("%w: %q is not UTF-8", pki.ErrInvalidID, name)
+	case len(fileStem(name)) > maxStem:
+		return fmt.Errorf("%w: %q needs %d bytes as a file name, which has room for %d", pki.ErrInvalidID, name,
+			len(fileStem(name)), maxStem)
 	}
 	for _, r := range name {
 		if !unicode.IsPrint(r) {

@@ -181,3 +181,41 @@ func TestPaths(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// The scripts put a prefix before a name that may have all 64 characters of a common name.
+func TestLongNames(t *testing.T) {
+	dir := scriptFolder(t)
+	cn := strings.Repeat("a", 64)
+	name := "iot-edge-device-identity-" + cn
+	mid, err := open(t, dir).Authority("intermediate", secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	putLeaf(t, dir, name, mid, pki.IssueRequest{CommonName: cn})
+	w := open(t, dir)
+	if len(w.Problems()) > 0 {
+		t.Errorf("adopt: %v", w.Problems())
+	}
+	if _, err := w.Bundle(name); err != nil {
+		t.Error(err)
+	}
+	issue := func(name string) error {
+		return third(w.Issue(t.Context(), workspace.IssueOptions{
+			Name: name, SelfSigned: true, PFX: &pki.PFXOptions{}, Request: pki.IssueRequest{CommonName: "x"},
+		}))
+	}
+	if err := issue(strings.Repeat("b", 200)); err != nil {
+		t.Error(err)
+	}
+	if _, err := open(t, dir).Bundle(strings.Repeat("b", 200)); err != nil {
+		t.Errorf("after another open: %v", err)
+	}
+	for name, want := range map[string]string{
+		strings.Repeat("b", 201): "has 201 bytes", strings.Repeat(":", 67): "needs 201 bytes", "b\xff": "not UTF-8",
+		strings.Repeat("\xff", 300): "has 300 bytes",
+	} {
+		if err := issue(name); !errors.Is(err, pki.ErrInvalidID) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%d bytes: got %v, want %q", len(name), err, want)
+		}
+	}
+}
