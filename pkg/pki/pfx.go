@@ -94,8 +94,8 @@ func checkPFXPassword(password string) error {
 }
 
 // DecodePFX reads a PKCS#12 file with one private key, its certificate and any issuers in any order. At most 1 MiB
-// and 100 certificates are read, and every number of key derivation rounds is checked before the derivation runs,
-// because a file of a kilobyte can ask for years of work. The wrong password gives [ErrWrongPassphrase].
+// and 100 certificates are read, and the rounds of all key derivations are added up and checked before the first one
+// runs, because a file of a kilobyte can ask for years of work. The wrong password gives [ErrWrongPassphrase].
 func DecodePFX(data []byte, password string) (*Bundle, error) {
 	b, err := decodePFX(data, password)
 	if err != nil {

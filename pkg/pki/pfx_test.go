@@ -226,6 +226,43 @@ func TestDecodePFXBombs(t *testing.T) {
 	}
 }
 
+// Rounds that are fine each by itself are added up, and so are the containers.
+func TestDecodePFXBudget(t *testing.T) {
+	b := pkitest.Device(t, "budget")
+	data, err := pkcs12.Modern2023.Encode(b.Key, b.Certificate, b.Issuers, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 { // every place asks for the most that one may
+		p := readPFX(t, data)
+		data = p.bombs(t, 2_000_000)[[]string{"mac", "certificates", "key"}[i]]
+	}
+	p := readPFX(t, data)
+	many := slices.Clone(p.parts)
+	for len(many) < 8 {
+		many = append(many, p.parts[0])
+	}
+	for want, file := range map[string][]byte{
+		"more than 6000000 rounds together": data, "it has 8 containers": p.write(t, many),
+		"it has 3 containers": p.write(t, many[:3]),
+	} {
+		start := time.Now()
+		if _, err := pki.DecodePFX(file, "x"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+		if d := time.Since(start); d > time.Second {
+			t.Errorf("%s: it took %s", want, d)
+		}
+	}
+	careful, err := pkcs12.Modern2023.WithIterations(100_000).Encode(b.Key, b.Certificate, b.Issuers, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := pki.DecodePFX(careful, "x"); err != nil || !got.Certificate.Equal(b.Certificate) {
+		t.Errorf("100,000 rounds: %v", err)
+	}
+}
+
 // A key inside of the encrypted container hides its number of rounds until that is decrypted.
 func TestDecodePFXNestedKey(t *testing.T) {
 	b := pkitest.Device(t, "nested")

@@ -65,8 +65,27 @@ var (
 	oidPBMAC1        = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 5, 14}
 )
 
-// maxPFXParts bounds the containers of one file; real ones have two.
-const maxPFXParts = 8
+const (
+	// maxPFXParts bounds the containers of one file: one for the key and one for the certificates.
+	maxPFXParts = 2
+	// pfxBudget bounds the rounds of all key derivations of one file together, which no caller can interrupt. They
+	// take a second or two; real files ask for some thousands, and the most careful ones for some hundred thousands.
+	pfxBudget = 6_000_000
+)
+
+// pfxCost adds up the rounds of a file.
+type pfxCost struct{ rounds int }
+
+// add counts one number of rounds that the decoder will do so many times.
+func (c *pfxCost) add(rounds, times int) error {
+	if err := checkRounds(rounds); err != nil {
+		return err
+	}
+	if c.rounds += rounds * times; c.rounds > pfxBudget {
+		return fmt.Errorf("the key derivations ask for more than %d rounds together", pfxBudget)
+	}
+	return nil
+}
 
 // boundPFX checks how much work the file asks for before go-pkcs12, which has no limit, sees it.
 func boundPFX(data []byte, password string) error {
@@ -80,7 +99,8 @@ func boundPFX(data []byte, password string) error {
 		}
 		return fmt.Errorf("the input is not a PKCS#12 file in DER, or it is cut short")
 	}
-	if err := boundMAC(file.MAC); err != nil {
+	var cost pfxCost
+	if err := cost.mac(file.MAC); err != nil {
 		return err
 	}
 	var safe []byte
@@ -88,43 +108,54 @@ func boundPFX(data []byte, password string) error {
 		return fmt.Errorf("the contents are damaged or signed with a certificate, which is not supported")
 	}
 	var parts []pfxContent
-	if err := unmarshalAll(safe, &parts); err != nil || len(parts) > maxPFXParts {
+	if err := unmarshalAll(safe, &parts); err != nil {
 		return fmt.Errorf("the contents are damaged")
 	}
+	if len(parts) > maxPFXParts {
+		return fmt.Errorf("it has %d containers, and one for the key and one for the certificates are read", len(parts))
+	}
+	for _, part := range parts { // everything is added up before the first derivation
+		if err := cost.part(part); err != nil {
+			return err
+		}
+	}
 	for _, part := range parts {
-		if err := boundPart(part, password); err != nil {
+		if !part.Type.Equal(oidEncryptedData) {
+			continue
+		}
+		if err := refuseNestedKey(part, password); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func boundMAC(mac pfxMAC) error {
+func (c *pfxCost) mac(mac pfxMAC) error {
 	if !mac.Digest.Algorithm.Algorithm.Equal(oidPBMAC1) {
 		if len(mac.Digest.Algorithm.Algorithm) == 0 {
 			return nil // no MAC
 		}
-		return checkRounds(mac.Rounds)
+		return c.add(mac.Rounds, 1)
 	}
 	var params pfxPBMAC1
 	if err := unmarshalAll(mac.Digest.Algorithm.Parameters.FullBytes, &params); err != nil {
 		return fmt.Errorf("the authentication parameters are damaged")
 	}
-	_, err := readPBKDF2(params.KDF)
-	return err
+	kdf, err := readPBKDF2(params.KDF)
+	if err != nil {
+		return err
+	}
+	return c.add(kdf.Rounds, 1)
 }
 
-func boundPart(part pfxContent, password string) error {
+func (c *pfxCost) part(part pfxContent) error {
 	switch {
 	case part.Type.Equal(oidEncryptedData):
 		var enc pfxEncrypted
 		if err := unmarshalAll(part.Content.Bytes, &enc); err != nil {
 			return fmt.Errorf("the encrypted contents are damaged")
 		}
-		if err := boundPBE(enc.Info.Algorithm); err != nil {
-			return err
-		}
-		return refuseNestedKey(part, password)
+		return c.pbe(enc.Info.Algorithm, 2) // once by refuseNestedKey
 	case part.Type.Equal(oidData):
 		var raw []byte
 		if err := unmarshalAll(part.Content.Bytes, &raw); err != nil {
@@ -135,7 +166,7 @@ func boundPart(part pfxContent, password string) error {
 			return fmt.Errorf("the contents are damaged")
 		}
 		for _, bag := range bags {
-			if err := boundBag(bag); err != nil {
+			if err := c.bag(bag); err != nil {
 				return err
 			}
 		}
@@ -143,7 +174,7 @@ func boundPart(part pfxContent, password string) error {
 	return nil // other kinds are refused by the decoder without work
 }
 
-func boundBag(bag pfxBag) error {
+func (c *pfxCost) bag(bag pfxBag) error {
 	if !bag.ID.Equal(oidShroudedBag) {
 		return nil
 	}
@@ -151,24 +182,27 @@ func boundBag(bag pfxBag) error {
 	if err := unmarshalAll(bag.Value.Bytes, &info); err != nil {
 		return fmt.Errorf("the encrypted key is damaged")
 	}
-	return boundPBE(info.Algorithm)
+	return c.pbe(info.Algorithm, 1)
 }
 
-// boundPBE checks the rounds of either generation of password-based encryption.
-func boundPBE(id pkix.AlgorithmIdentifier) error {
+// pbe counts the rounds of either generation of password-based encryption.
+func (c *pfxCost) pbe(id pkix.AlgorithmIdentifier, times int) error {
 	if id.Algorithm.Equal(oidPBES2) {
 		var params pbes2Params
 		if err := unmarshalAll(id.Parameters.FullBytes, &params); err != nil {
 			return fmt.Errorf("the encryption parameters are damaged")
 		}
-		_, err := readPBKDF2(params.KDF)
-		return err
+		kdf, err := readPBKDF2(params.KDF)
+		if err != nil {
+			return err
+		}
+		return c.add(kdf.Rounds, times)
 	}
 	var params pfxPBE
 	if err := unmarshalAll(id.Parameters.FullBytes, &params); err != nil {
 		return fmt.Errorf("the encryption parameters are damaged")
 	}
-	return checkRounds(params.Rounds)
+	return c.add(params.Rounds, times)
 }
 
 // refuseNestedKey makes sure that an encrypted container holds no encrypted key, whose number of rounds could not be
