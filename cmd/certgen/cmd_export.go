@@ -79,14 +79,17 @@ func newExportCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, export
 			"c-header  C strings to compile into a firmware\n" +
 			"env       the variables that the samples of the Node.js, Python and embedded C SDK read\n\n" +
 			"Whatever holds the private key, or is binary, goes to a file (--out) that its owner alone can\n" +
-			"read, never to the terminal. chain means what a device presents: the certificate and the\n" +
+			"read, or by --out - into a pipe, never to the terminal. chain means what a device presents: the certificate and the\n" +
 			"intermediates, without the root.\n\n" +
 			"   certgen export my-device --format env --id-scope 0ne00000000\n" +
 			"   certgen export my-device --format base64\n" +
 			"   certgen export my-device --format c-header --out my_device.h\n" +
 			"   certgen export my-device --format pfx --out my-device.pfx --pfx-password-file pfx.password\n" +
 			"   certgen export my-device --format der --part key --out my-device.key.der",
-		Flags:  append(exportFlags(), writeFlags()...),
+		Flags: append(append(exportFlags(), readFlags()...), &cli.BoolFlag{
+			Name: flagForce, Aliases: []string{"f"}, Category: categoryCommon,
+			Usage: "replace the file of --" + flagOut + ", which is lost",
+		}),
 		Before: cliapp.ExactArgs("NAME"),
 		Action: func(c *cli.Context) error {
 			opts := exportOptions{
@@ -94,7 +97,7 @@ func newExportCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, export
 				PFXPasswordFile: c.String(flagPFXPasswordFile), KeyPasswordFile: c.String(flagPasswordFile),
 				IDScope: c.String(flagIDScope), Host: c.String(flagHost), Shell: c.String(flagShell),
 			}
-			if err := opts.read(c); err != nil {
+			if err := opts.read(env, c); err != nil {
 				return err
 			}
 			return run(c.Context, env, opts)
@@ -106,7 +109,7 @@ func exportFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: flagFormat, Usage: "write it as `FORMAT`: " + exportFormatNames()},
 		&cli.StringFlag{Name: flagPart, Usage: "write only `PART`: certificate, chain, key, all (default: depends on the format)"},
-		&cli.StringFlag{Name: flagOut, Usage: "write to `FILE` instead of standard output"},
+		&cli.StringFlag{Name: flagOut, Usage: "write to `FILE` instead of standard output (-)"},
 		pfxProfileFlag(),
 		&cli.StringFlag{
 			Name: flagPFXPasswordFile, Category: categoryPFX,
@@ -137,7 +140,7 @@ func exportFormatNames() string {
 }
 
 // read reads and checks the flags that depend on each other.
-func (opts *exportOptions) read(c *cli.Context) error {
+func (opts *exportOptions) read(env *cliapp.Env, c *cli.Context) error {
 	if !c.IsSet(flagFormat) {
 		return cliapp.Usagef("missing --%s: want one of %s", flagFormat, exportFormatNames())
 	}
@@ -158,8 +161,15 @@ func (opts *exportOptions) read(c *cli.Context) error {
 		return cliapp.Usagef("invalid --%s %q: want sh or pwsh", flagShell, opts.Shell)
 	case opts.Out == "" && opts.needsFile():
 		return cliapp.Usagef("--%s %s holds the private key or is binary: say with --%s which file it goes to", flagFormat, opts.Format, flagOut)
+	case opts.Out == stdoutFile && opts.needsFile() && env.OutTTY:
+		return cliapp.Usagef("--%s %s holds the private key or is binary: it is not for a terminal", flagFormat, opts.Format)
+	case opts.Out == stdoutFile && opts.needsFile() && opts.commonOptions.Format == cliapp.FormatJSON:
+		return cliapp.Usagef("--%s %s does not go into a JSON document: say with --%s which file it goes to", flagFormat, opts.Format, flagOut)
 	case opts.PFXPasswordFile == "-" && opts.KeyPasswordFile == "-":
 		return cliapp.Usagef("standard input cannot be two passwords")
+	}
+	if opts.Out == stdoutFile {
+		opts.Out = ""
 	}
 	return nil
 }
@@ -198,6 +208,9 @@ func runExport(ctx context.Context, env *cliapp.Env, opts exportOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := mayExport(opts); err != nil {
+		return err
+	}
 	entry, err := ws.Lookup(opts.Name)
 	if err != nil {
 		return err
@@ -212,7 +225,7 @@ func runExport(ctx context.Context, env *cliapp.Env, opts exportOptions) error {
 	out := exportResult{Name: entry.Name, Format: opts.Format, Part: opts.Part, File: opts.Out}
 	text := string(data)
 	if opts.Out != "" {
-		if err := writeOut(opts.Out, data, opts.Force); err != nil {
+		if err := writeOut(opts, data); err != nil {
 			return err
 		}
 		var p page

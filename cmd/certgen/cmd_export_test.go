@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
-	"runtime"
-	"strings"
 	"testing"
 	"time"
 
@@ -93,62 +91,37 @@ func TestSetVariable(t *testing.T) {
 	}
 }
 
-func TestWriteOut(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "out")
-	if err := writeOut(path, []byte("one"), false); err != nil {
+// The files that certgen keeps are not for export, by whatever way they are reached.
+func TestInWorkspace(t *testing.T) {
+	top := t.TempDir()
+	dir := filepath.Join(top, "pki")
+	if err := os.MkdirAll(filepath.Join(dir, "certs"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeOut(path, []byte("two"), false); err == nil || !strings.Contains(err.Error(), "exists already") {
-		t.Errorf("writeOut over a file = %v, want that it exists", err)
+	tests := map[string]bool{
+		"pki/certs/a.pem":       true,
+		"pki/certs/new/a.pem":   true,
+		"pki/private/a.key.pem": true, // which is not there yet
+		"pki/Certgen.json":      true,
+		"pki/.certgen.lock":     true,
+		"pki/certs":             true,
+		"pki/../pki/certs/a":    true,
+		"pki/a.pem":             false,
+		"pki/out/certs/a.pem":   false,
+		"certs/a.pem":           false,
+		"a.pem":                 false,
 	}
-	wantFile(t, path, "one")
-	if err := os.Chmod(path, 0o644); err != nil {
-		t.Fatal(err)
+	if os.Symlink(dir, filepath.Join(top, "link")) == nil {
+		tests["link/certs/a.pem"] = true
+		tests["link/a.pem"] = false
 	}
-	if err := writeOut(path, []byte("three"), true); err != nil {
-		t.Fatal(err)
+	for path, want := range tests {
+		if got := inWorkspace(dir, top+"/"+path); got != want {
+			t.Errorf("inWorkspace(%q) = %t", path, got)
+		}
 	}
-	wantFile(t, path, "three")
-	if info, err := os.Stat(path); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v, %v; want 0600", info.Mode(), err)
-	}
-	if err := writeOut(dir, nil, true); err == nil {
-		t.Error("writeOut over a folder succeeded")
-	}
-	if err := writeOut(filepath.Join(dir, "no", "out"), nil, true); err == nil {
-		t.Error("writeOut into a folder that is not there succeeded")
-	}
-	left, err := os.ReadDir(dir)
-	if err != nil || len(left) != 1 {
-		t.Errorf("left in the folder: %v, %v; want the one file", left, err)
-	}
-}
-
-// A link is replaced, not followed.
-func TestWriteOutReplacesALink(t *testing.T) {
-	dir := t.TempDir()
-	victim, link := filepath.Join(dir, "victim"), filepath.Join(dir, "link")
-	if err := os.WriteFile(victim, []byte("mine"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(victim, link); err != nil {
-		t.Skip(err)
-	}
-	if err := writeOut(link, []byte("key"), false); err == nil {
-		t.Error("writeOut over a link without force succeeded")
-	}
-	if err := writeOut(link, []byte("key"), true); err != nil {
-		t.Fatal(err)
-	}
-	wantFile(t, victim, "mine")
-	wantFile(t, link, "key")
-}
-
-func wantFile(t *testing.T, path, want string) {
-	t.Helper()
-	if got, err := os.ReadFile(path); err != nil || string(got) != want {
-		t.Errorf("%s holds %q, %v; want %q", path, got, err, want)
+	if inWorkspace(filepath.Join(top, "nowhere"), filepath.Join(top, "nowhere", "certs", "a")) {
+		t.Error("a folder that is not there has a file")
 	}
 }
 

@@ -112,7 +112,6 @@ func TestRootAndIntermediateFlags(t *testing.T) {
 // cannot be two passwords.
 func TestRefusedCAFlags(t *testing.T) {
 	for _, args := range [][]string{
-		{"root", "--ca-cert", "c"},
 		{"root", "--ca-key", "k"},
 		{"root", "--ca-cert", "c", "--ca-key", "k", "--cn", "R"},
 		{"root", "--ca-cert", "c", "--ca-key", "k", "--key-type", "rsa-2048"},

@@ -1,48 +1,72 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
-	"github.com/dpskit/dpskit/pkg/pki/workspace"
+	"github.com/dpskit/dpskit/cmd/internal/cliapp"
 )
 
-// writeOut writes a file outside of the folder of certificates: as a whole or
-// not at all, readable for its owner alone, and over an existing one only by
-// force.
-func writeOut(path string, data []byte, force bool) (err error) {
-	if info, statErr := os.Lstat(path); statErr == nil {
-		if info.IsDir() {
-			return fmt.Errorf("write %q: a folder is in its place", path)
-		}
-		if !force {
-			return fmt.Errorf("write %q: it %w", path, workspace.ErrExists)
-		}
-	} else if !errors.Is(statErr, fs.ErrNotExist) {
-		return fmt.Errorf("write %q: %w", path, statErr)
+// stdoutFile is the --out that means standard output.
+const stdoutFile = "-"
+
+// mayExport refuses a file of --out that would be lost or would harm what is
+// there. The files of the folder are not for it: whatever replaces one of them
+// must keep the old one and correct the list of certificates.
+func mayExport(opts exportOptions) error {
+	if opts.Out == "" {
+		return nil
 	}
-	temp, err := os.CreateTemp(filepath.Dir(path), ".certgen-*.tmp") // with mode 0600
+	if inWorkspace(opts.Dir, opts.Out) {
+		return cliapp.WithHint(cliapp.Usagef("--%s %q is among the files that certgen keeps in %q", flagOut, opts.Out, opts.Dir),
+			"export to another folder")
+	}
+	return cliapp.MayWrite(flagOut, opts.Out, opts.Force)
+}
+
+// inWorkspace reports whether a path is one of those that certgen keeps in dir,
+// under whatever name it goes there.
+func inWorkspace(dir, path string) bool {
+	home, err := os.Stat(dir)
 	if err != nil {
-		return fmt.Errorf("write %q: %w", path, err)
+		return false
 	}
-	defer func() {
-		if err != nil {
-			_ = temp.Close()
-			_ = os.Remove(temp.Name())
-			err = fmt.Errorf("write %q: %w", path, err)
+	// Only the parent is there for sure, and only it may be reached by a link.
+	parent, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return false
+	}
+	if real, err := filepath.EvalSymlinks(parent); err == nil {
+		parent = real
+	}
+	name := filepath.Base(path)
+	for {
+		if info, err := os.Stat(parent); err == nil && os.SameFile(info, home) {
+			return isKept(name)
 		}
-	}()
-	if _, err = temp.Write(data); err != nil {
-		return err
+		next := filepath.Dir(parent)
+		if next == parent {
+			return false
+		}
+		parent, name = next, filepath.Base(parent)
 	}
-	if err = temp.Sync(); err != nil {
-		return err
+}
+
+// isKept reports whether certgen keeps something of this name in its folder.
+func isKept(name string) bool {
+	switch name = strings.ToLower(name); name {
+	case "certs", "private", "replaced", "certgen.json":
+		return true
 	}
-	if err = temp.Close(); err != nil {
-		return err
+	return strings.HasPrefix(name, ".certgen")
+}
+
+// writeOut writes the file of --out after mayExport.
+func writeOut(opts exportOptions, data []byte) error {
+	if err := mayExport(opts); err != nil {
+		return fmt.Errorf("export %q: %w", opts.Name, err)
 	}
-	return os.Rename(temp.Name(), path)
+	return cliapp.WriteOut(opts.Out, data)
 }

@@ -201,7 +201,7 @@ func (o keysOptions) mayWrite() error {
 	if o.Out == "" {
 		return nil
 	}
-	return mayWrite(flagOut, o.Out, o.Force)
+	return cliapp.MayWrite(flagOut, o.Out, o.Force)
 }
 
 // print writes the keys where they were asked for, and nowhere else.
@@ -216,7 +216,7 @@ func (o keysOptions) print(env *cliapp.Env, value any, rows [][]string) error {
 	if err := file.Print(o.Output, view); err != nil {
 		return err
 	}
-	if err := writePrivate(o.Out, b.Bytes()); err != nil {
+	if err := cliapp.WriteOut(o.Out, b.Bytes()); err != nil {
 		return err
 	}
 	env.Notef("wrote the keys to %s", o.Out)

@@ -116,7 +116,7 @@ func serviceRow(s arm.Service) []string {
 
 func runServiceShow(ctx context.Context, env *cliapp.Env, opts serviceOptions) error {
 	if opts.Out != "" {
-		if err := mayWrite(flagOut, opts.Out, opts.Force); err != nil {
+		if err := cliapp.MayWrite(flagOut, opts.Out, opts.Force); err != nil {
 			return err
 		}
 	}
@@ -136,7 +136,7 @@ func runServiceShow(ctx context.Context, env *cliapp.Env, opts serviceOptions) e
 		}
 	}
 	if opts.Out != "" {
-		if err := writePrivate(opts.Out, []byte(secret+"\n")); err != nil {
+		if err := cliapp.WriteOut(opts.Out, []byte(secret+"\n")); err != nil {
 			return err
 		}
 		env.Notef("wrote the connection string to %s", opts.Out)

@@ -107,12 +107,12 @@ func (o importOptions) mayWrite() error {
 		return nil
 	}
 	if o.KeysFile != "" {
-		if err := mayWrite(flagKeysFile, o.KeysFile, o.Force); err != nil {
+		if err := cliapp.MayWrite(flagKeysFile, o.KeysFile, o.Force); err != nil {
 			return err
 		}
 	}
 	if _, err := os.Lstat(o.state()); errors.Is(err, fs.ErrNotExist) {
-		return mayWrite(flagReport, o.Report, o.Force)
+		return cliapp.MayWrite(flagReport, o.Report, o.Force)
 	}
 	return nil
 }
@@ -231,7 +231,7 @@ func writeReport(opts importOptions, report *bulk.Report) error {
 	if err := report.WriteCSV(&b, opts.ReportRaw); err != nil {
 		return err
 	}
-	return writePrivate(opts.Report, b.Bytes())
+	return cliapp.WriteOut(opts.Report, b.Bytes())
 }
 
 func writeKeys(opts importOptions, report *bulk.Report) error {
@@ -239,7 +239,7 @@ func writeKeys(opts importOptions, report *bulk.Report) error {
 	if err := report.WriteKeysCSV(&b); err != nil {
 		return err
 	}
-	return writePrivate(opts.KeysFile, b.Bytes())
+	return cliapp.WriteOut(opts.KeysFile, b.Bytes())
 }
 
 // failedRows shows the first failures and what to do about each kind.
