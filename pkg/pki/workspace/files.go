@@ -95,10 +95,16 @@ func (f *folder) read(name string, limit int64) ([]byte, error) {
 
 // list returns the names in a folder, none when it does not exist.
 func (f *folder) list(name string) ([]fs.DirEntry, error) {
-	dir, err := f.root.Open(filepath.FromSlash(name))
-	if errors.Is(err, fs.ErrNotExist) {
+	info, err := f.root.Stat(filepath.FromSlash(name))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("list %q: %w", f.show(name), cause(err))
+	case !info.IsDir(): // a named pipe would block whoever opens it
+		return nil, fmt.Errorf("list %q: it is no folder", f.show(name))
 	}
+	dir, err := f.root.Open(filepath.FromSlash(name))
 	if err != nil {
 		return nil, fmt.Errorf("list %q: %w", f.show(name), cause(err))
 	}

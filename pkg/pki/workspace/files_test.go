@@ -255,3 +255,15 @@ func TestUnlistedFileIsKept(t *testing.T) {
 		keptOld(t, snapshot(t, w.Dir()), before)
 	}
 }
+
+// Only temporary files of this package are swept away, not those that a command is about to rename into the folder.
+func TestSweep(t *testing.T) {
+	dir := ready(t).Dir()
+	put(t, dir, "certs/.certgen-ws-0123456789abcdef01234567-0.tmp", nil, 0o600)
+	put(t, dir, "certs/.certgen-2714091282.tmp", []byte("an export"), 0o600)
+	device(t, open(t, dir), "next")
+	got := leftovers(snapshot(t, dir))
+	if diff := cmp.Diff([]string{"certs/.certgen-2714091282.tmp"}, got); diff != "" {
+		t.Errorf("temporary files (-want +got):\n%s", diff)
+	}
+}

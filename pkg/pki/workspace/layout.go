@@ -20,7 +20,7 @@ const (
 	manifestFile = "certgen.json"
 	lockFile     = ".certgen.lock"
 	journalFile  = ".certgen.journal"
-	tempPrefix   = ".certgen-"
+	tempPrefix   = ".certgen-ws-" // of this package alone: what has it is removed
 	tempSuffix   = ".tmp"
 
 	certSuffix        = ".cert.pem"

@@ -248,9 +248,9 @@ func FuzzManifest(f *testing.F) {
 
 // A journal can make the workspace rename files, so it must not name any other.
 func FuzzJournal(f *testing.F) {
-	f.Add([]byte(`{"version":1,"renames":[{"from":"certs/.certgen-1-0.tmp","to":"certs/a.cert.pem"}]}`))
+	f.Add([]byte(`{"version":1,"renames":[{"from":"certs/.certgen-ws-1-0.tmp","to":"certs/a.cert.pem"}]}`))
 	f.Add([]byte(`{"version":1,"moves":[{"from":"certs/a","to":"replaced/x/certs/a"}],"renames":[]}`))
-	f.Add([]byte(`{"version":1,"renames":[{"from":"certs/.certgen-/../../x.tmp","to":"certs/a"}]}`))
+	f.Add([]byte(`{"version":1,"renames":[{"from":"certs/.certgen-ws-/../../x.tmp","to":"certs/a"}]}`))
 	f.Add([]byte(`{"version":1,"moves":[{"from":"../a","to":"replaced/x/../a"}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		names, err := workspace.JournalFiles(data)
@@ -276,7 +276,7 @@ func FuzzJournal(f *testing.F) {
 func TestBrokenJournal(t *testing.T) {
 	for name, content := range map[string]string{
 		"not JSON": "x", "newer": `{"version":2}`, "foreign move": `{"version":1,"moves":[{"from":"certs/a","to":"/tmp/a"}]}`,
-		"way out": `{"version":1,"renames":[{"from":"../.certgen-1.tmp","to":"../a"}]}`,
+		"way out": `{"version":1,"renames":[{"from":"../.certgen-ws-1.tmp","to":"../a"}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := ready(t)
