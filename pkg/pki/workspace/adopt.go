@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -36,48 +37,56 @@ func Rebuild(ctx context.Context, dir string) (*Workspace, error) {
 	if err := recoverJournal(f); err != nil && !errors.Is(err, ErrBroken) {
 		return nil, err
 	}
-	entries, problems, err := adopt(f)
-	if err != nil {
-		return nil, err
+	found, err := adopt(f)
+	if err == nil {
+		err = found.noKeys
 	}
-	w.state = state{entries: entries}
+	if err != nil {
+		return nil, fmt.Errorf("rebuild manifest: %w", err)
+	}
+	w.state = state{entries: found.entries}
 	err = w.commit(ctx, f, time.Now(), func(d *draft) error { return d.retire(manifestFile) })
 	if err != nil {
 		return nil, err
 	}
-	w.state.problems = problems
+	w.state.problems = found.problems
 	return w, nil
 }
 
 // adopt makes entries of the certificates in a folder. Only a root that cannot be read is an error; another file is
-// reported and left out.
-func adopt(f *folder) (map[string]Entry, []Problem, error) {
+// reported and left out. Keys that cannot be looked at leave the certificates without keys.
+func adopt(f *folder) (state, error) {
 	files, err := stems(f)
 	if err != nil {
-		return nil, nil, err
+		return state{}, err
 	}
-	var problems []Problem
+	var out state
+	if _, err := f.lstat(path.Join(privateDir, rootStem+keySuffix)); errors.Is(err, fs.ErrPermission) {
+		out.noKeys = fmt.Errorf("%w: %w", ErrKeyUnreadable, err)
+		out.problems = append(out.problems, Problem{File: privateDir, Err: out.noKeys})
+	}
 	entries := map[string]Entry{}
 	certs := map[string]*x509.Certificate{}
 	taken := map[string]bool{}
 	for _, stem := range files {
 		name := nameOfStem(stem)
-		e, cert, err := adoptOne(f, name, stem)
+		e, cert, err := adoptOne(f, name, stem, out.noKeys == nil)
 		if err == nil && taken[strings.ToLower(name)] {
 			err = fmt.Errorf("its name %q %w from another", name, ErrNameConflict)
 		}
 		if err != nil && name == RootName && stem == rootStem {
-			return nil, nil, fmt.Errorf("adopt workspace %q: %w: %w", f.dir, ErrBroken, err)
+			return state{}, fmt.Errorf("adopt workspace %q: %w", f.dir, damage(err))
 		}
 		if err != nil {
-			problems = append(problems, Problem{File: path.Join(certsDir, stem+certSuffix), Err: err})
+			out.problems = append(out.problems, Problem{File: path.Join(certsDir, stem+certSuffix), Err: err})
 			continue
 		}
 		taken[strings.ToLower(name)] = true
 		entries[name], certs[name] = e, cert
 	}
 	linkCAs(entries, certs)
-	return entries, problems, nil
+	out.entries = entries
+	return out, nil
 }
 
 // stems returns the stems of all certificates in the folder, those of the CAs first.
@@ -107,7 +116,7 @@ func stems(f *folder) ([]string, error) {
 	return out, nil
 }
 
-func adoptOne(f *folder, name, stem string) (Entry, *x509.Certificate, error) {
+func adoptOne(f *folder, name, stem string, keys bool) (Entry, *x509.Certificate, error) {
 	if isReserved(name) && fileStem(name) != stem {
 		return Entry{}, nil, fmt.Errorf("the name %q is reserved", name)
 	}
@@ -125,6 +134,9 @@ func adoptOne(f *folder, name, stem string) (Entry, *x509.Certificate, error) {
 		path.Join(certsDir, stem+pfxSuffix):                &files.PFX,
 		path.Join(privateDir, stem+pfxPasswordSuffix):      &files.PFXPassword,
 	} {
+		if !keys && path.Dir(file) == privateDir {
+			continue
+		}
 		info, err := f.lstat(file)
 		if err != nil {
 			return Entry{}, nil, err

@@ -3,6 +3,7 @@ package workspace
 import (
 	"context"
 	"encoding/json"
+	"io/fs"
 	"time"
 )
 
@@ -17,6 +18,21 @@ func OpenHooked(dir string, step func(op, name string) error) (*Workspace, error
 		return nil, err
 	}
 	return w, nil
+}
+
+// OpenDenied is [Open] for a user who may not look at some files. It also works where the tests run as root.
+func OpenDenied(dir string, denied func(name string) bool) (*Workspace, error) {
+	w, err := newWorkspace(dir)
+	if err != nil {
+		return nil, err
+	}
+	w.hooks.look = func(name string) error {
+		if denied(name) {
+			return fs.ErrPermission
+		}
+		return nil
+	}
+	return w, w.view(context.Background(), func(*folder) error { return nil })
 }
 
 // SetLockWait shortens the wait for the lock.

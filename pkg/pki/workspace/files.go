@@ -31,6 +31,7 @@ type folder struct {
 // hooks are for tests; the zero value is what runs.
 type hooks struct {
 	step func(op, name string) error // called before every change; may fail or kill the process
+	look func(name string) error     // called before a file is read or looked at; may fail
 	wait time.Duration               // for the lock; zero means lockWait
 }
 
@@ -54,9 +55,20 @@ func (f *folder) before(op, name string) error {
 	return f.step(op, name)
 }
 
+func (f *folder) allowed(name string) error {
+	if f.look == nil {
+		return nil
+	}
+	return f.look(name)
+}
+
 // lstat returns what is at name, nil when nothing is.
 func (f *folder) lstat(name string) (fs.FileInfo, error) {
-	info, err := f.root.Lstat(filepath.FromSlash(name))
+	var info fs.FileInfo
+	err := f.allowed(name)
+	if err == nil {
+		info, err = f.root.Lstat(filepath.FromSlash(name))
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
@@ -68,7 +80,11 @@ func (f *folder) lstat(name string) (fs.FileInfo, error) {
 
 // read returns the content of a regular file of at most limit bytes.
 func (f *folder) read(name string, limit int64) ([]byte, error) {
-	info, err := f.root.Stat(filepath.FromSlash(name))
+	var info fs.FileInfo
+	err := f.allowed(name)
+	if err == nil {
+		info, err = f.root.Stat(filepath.FromSlash(name))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read %q: %w", f.show(name), cause(err))
 	}

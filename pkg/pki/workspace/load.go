@@ -30,7 +30,8 @@ func (w *Workspace) Authority(name string, passphrase func() ([]byte, error)) (*
 
 // Bundle returns a certificate of the workspace with its key and issuers. The key is nil when the workspace has
 // none, or one that is weak on purpose. An encrypted key gives [pki.ErrPassphraseRequired]; see
-// [Workspace.BundleWithPassphrase]. Files that are missing or do not fit together give [ErrBroken].
+// [Workspace.BundleWithPassphrase]. A key that this user may not read gives [ErrKeyUnreadable]; [Workspace.Chain]
+// still returns the certificates. Files that are missing or do not fit together give [ErrBroken].
 func (w *Workspace) Bundle(name string) (*pki.Bundle, error) {
 	return w.BundleWithPassphrase(name, nil)
 }
@@ -60,6 +61,7 @@ type stored struct {
 	chain   []*x509.Certificate
 	key     []byte // nil when it has none
 	keyFile string // for messages
+	keyErr  error  // why the key could not be read
 }
 
 func (s *state) load(f *folder, e Entry) (stored, error) {
@@ -68,12 +70,14 @@ func (s *state) load(f *folder, e Entry) (stored, error) {
 	if k.chain, err = s.chain(f, e); err != nil {
 		return stored{}, err
 	}
-	if e.Files.Key != "" {
-		k.keyFile = f.show(e.Files.Key)
-		if k.key, err = f.read(e.Files.Key, maxFile); err != nil {
-			return stored{}, broken(e, err)
-		}
+	if k.keyErr = s.noKeys; e.Files.Key == "" {
+		return k, nil
 	}
+	k.keyFile = f.show(e.Files.Key)
+	if k.key, err = f.read(e.Files.Key, maxFile); errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("%w: %w", ErrKeyUnreadable, err)
+	}
+	k.keyErr = err
 	return k, nil
 }
 
@@ -119,7 +123,8 @@ func (k stored) bundle(passphrase func() ([]byte, error)) (*pki.Bundle, error) {
 	return &pki.Bundle{Profile: k.entry.Profile, Certificate: k.chain[0], Key: key, Issuers: k.chain[1:]}, nil
 }
 
-// Chain returns a certificate of the workspace and its issuers, the root last, without looking at any key.
+// Chain returns a certificate of the workspace and its issuers, the root last, without looking at any key:
+// they are there also for a user who may not read the private folder.
 func (w *Workspace) Chain(name string) ([]*x509.Certificate, error) {
 	var chain []*x509.Certificate
 	err := w.view(context.Background(), func(f *folder) error {
@@ -182,7 +187,10 @@ func (s *state) certificate(f *folder, e Entry) (*x509.Certificate, error) {
 
 // signer returns the key, nil when there is none.
 func (k stored) signer(passphrase func() ([]byte, error)) (crypto.Signer, error) {
-	if k.keyFile == "" {
+	switch {
+	case k.keyErr != nil:
+		return nil, broken(k.entry, k.keyErr)
+	case k.keyFile == "":
 		return nil, nil
 	}
 	key, err := pki.ParseKey(k.key, nil)
@@ -204,8 +212,13 @@ func (k stored) signer(passphrase func() ([]byte, error)) (crypto.Signer, error)
 
 // broken marks files that are missing or wrong. A file that may not be read is no damage.
 func broken(e Entry, err error) error {
+	return fmt.Errorf("load %q: %w", e.Name, damage(err))
+}
+
+// damage adds [ErrBroken] to an error, unless it says that reading is not allowed.
+func damage(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("load %q: %w", e.Name, err)
+		return err
 	}
-	return fmt.Errorf("load %q: %w: %w", e.Name, ErrBroken, err)
+	return fmt.Errorf("%w: %w", ErrBroken, err)
 }

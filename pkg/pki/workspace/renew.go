@@ -77,6 +77,9 @@ func (w *Workspace) renewal(ctx context.Context, opts RenewOptions) (e Entry, o 
 		if k, err = w.state.load(f, e); err != nil {
 			return fmt.Errorf("renew certificate %q: %w", e.Name, err)
 		}
+		if k.keyErr != nil {
+			return fmt.Errorf("renew certificate: %w", broken(e, k.keyErr))
+		}
 		return renewPFX(f, e, &o)
 	})
 	if err != nil {

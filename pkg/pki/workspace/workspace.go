@@ -26,6 +26,9 @@ type state struct {
 	entries  map[string]Entry
 	problems []Problem
 	manifest fs.FileInfo // nil when there is no manifest
+	// noKeys says why it is not known which keys there are: the private folder of a folder without a manifest cannot
+	// be read. Nothing is changed then, or the new manifest would list no keys.
+	noKeys error
 }
 
 // Problem is a file of a folder without a manifest that could not be taken in.
@@ -197,19 +200,15 @@ func (w *Workspace) refresh(f *folder) error {
 		return err
 	}
 	if info == nil {
-		entries, problems, err := adopt(f)
-		if err != nil {
-			return err
-		}
-		w.state = state{entries: entries, problems: problems}
-		return nil
+		w.state, err = adopt(f)
+		return err
 	}
 	if old := w.state.manifest; old != nil && os.SameFile(old, info) && old.ModTime().Equal(info.ModTime()) {
 		return nil
 	}
 	data, err := f.read(manifestFile, maxManifest)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrBroken, err)
+		return damage(err)
 	}
 	entries, err := parseManifest(data)
 	if err != nil {
@@ -255,6 +254,9 @@ func (w *Workspace) update(ctx context.Context, now time.Time, fn func(d *draft)
 	}
 	if err := w.refresh(f); err != nil {
 		return err
+	}
+	if err := w.state.noKeys; err != nil {
+		return fmt.Errorf("change workspace %q: %w", w.dir, err)
 	}
 	return w.commit(ctx, f, now, fn)
 }
