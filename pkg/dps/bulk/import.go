@@ -139,6 +139,8 @@ type item struct {
 	digest     string
 	// doubt: it was sent, and nobody knows whether it arrived.
 	doubt bool
+	// tries is how often it alone was refused in passing.
+	tries int
 }
 
 func (it *item) id() string { return it.enrollment.RegistrationID }

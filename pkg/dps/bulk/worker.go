@@ -15,8 +15,13 @@ import (
 // conflicts are about something else, such as its certificate.
 const codeExists = 409201
 
-// maxTries bounds the updates of one row against other writers.
-const maxTries = 3
+const (
+	// maxTries bounds the updates of one row against other writers.
+	maxTries = 3
+	// maxItemTries bounds how often one row is sent again that the service refuses
+	// for a moment while it takes others.
+	maxItemTries = 10
+)
 
 // worker settles one batch after the other.
 type worker struct {
@@ -132,7 +137,8 @@ func (w worker) sort(items []*item, result service.BulkResult) (rest []*item, er
 			if err := w.exists(it, refusal); err != nil {
 				return nil, err
 			}
-		case passes(refusal):
+		case passes(refusal) && it.tries < maxItemTries:
+			it.tries++
 			it.doubt = it.doubt || !errors.Is(refusal, dps.ErrThrottled)
 			if err := w.gate.shut(refusal); err != nil {
 				return nil, err
