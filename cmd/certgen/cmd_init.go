@@ -26,6 +26,9 @@ type initOptions struct {
 	Alone         bool // the root is to be followed by 'certgen intermediate'
 	// KeyPasswordFile holds the pass phrase for the keys of the new CAs.
 	KeyPasswordFile string
+	// IntermediateKeyPasswordFile holds another one for those below the root.
+	IntermediateKeyPasswordFile string
+	PFX                         pfxOptions // of the intermediates
 	// CACert and CAKey are the files of a root to use instead of a new one; a PFX needs no CAKey.
 	CACert, CAKey, CAPasswordFile string
 }
@@ -40,11 +43,13 @@ func newInitCmd(env *cliapp.Env, run initFunc) *cli.Command {
 			"   certgen init\n" +
 			"   certgen init --intermediates 2 --key-type rsa-2048 --days 365\n" +
 			"   certgen init --dir ca2 --intermediates 0 --root-cn \"Contoso Test Root\"\n" +
-			"   certgen init --key-password-file my-ca.password",
-		Flags: append(append(keyFlags(), keyPasswordFlag(),
+			"   certgen init --key-password-file my-ca.password\n" +
+			"   certgen init --ca-cert my-ca.pfx --ca-key-password-file my-ca.password",
+		Flags: append(append(append(keyFlags(), keyPasswordFlag(), intermediateKeyPasswordFlag(),
 			&cli.IntFlag{Name: flagIntermediates, Value: 1, Usage: "make a chain of `N` CAs below the root"},
 			&cli.StringFlag{Name: flagRootCN, Usage: "call the root `NAME` (default: " + strconv.Quote(pki.DefaultRootCN) + ")"},
-		), writeFlags()...),
+			&cli.StringFlag{Name: flagIntermediateCN, Usage: "call the CA below it `NAME` (default: " + strconv.Quote(pki.DefaultIntermediateCN) + ")"},
+		), append(rootFileFlags(), optionalPFXFlags()...)...), writeFlags()...),
 		Before: cliapp.NoArgs,
 		Action: func(c *cli.Context) error {
 			ca, _, err := readCAOptions(env, c)
@@ -55,13 +60,34 @@ func newInitCmd(env *cliapp.Env, run initFunc) *cli.Command {
 			if n < 0 || n > maxIntermediates {
 				return cliapp.Usagef("invalid --%s %d: want 0 to %d", flagIntermediates, n, maxIntermediates)
 			}
-			root := ca
-			root.CommonName = c.String(flagRootCN)
-			return run(c.Context, env, initOptions{
-				commonOptions: readWrite(env, c), Root: root, Intermediate: ca, Intermediates: n,
-				KeyPasswordFile: c.String(flagKeyPasswordFile),
-			})
+			opts := initOptions{
+				commonOptions: readWrite(env, c), Root: ca, Intermediate: ca, Intermediates: n,
+				KeyPasswordFile:             c.String(flagKeyPasswordFile),
+				IntermediateKeyPasswordFile: c.String(flagIntermediateKeyPasswordFile),
+				CACert:                      c.String(flagCACert), CAKey: c.String(flagCAKey), CAPasswordFile: c.String(flagCAKeyPasswordFile),
+			}
+			opts.Root.CommonName, opts.Intermediate.CommonName = c.String(flagRootCN), c.String(flagIntermediateCN)
+			if opts.PFX, err = readPFX(c); err != nil {
+				return err
+			}
+			if n == 0 && (opts.PFX.Write || opts.Intermediate.CommonName != "" || opts.IntermediateKeyPasswordFile != "") {
+				return cliapp.Usagef("--%s, --%s and --%s are for the CAs below the root, and there are none",
+					flagPFX, flagIntermediateCN, flagIntermediateKeyPasswordFile)
+			}
+			if err := opts.check(c, flagRootCN); err != nil {
+				return err
+			}
+			return run(c.Context, env, opts)
 		},
+	}
+}
+
+// rootFileFlags name the files of a root that was made elsewhere.
+func rootFileFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: flagCACert, Category: categoryIssuer, Usage: "use the root CA certificate in `FILE` instead of making one; a PFX brings its key along"},
+		caKeyFlag(),
+		caKeyPasswordFlag(),
 	}
 }
 
@@ -73,12 +99,9 @@ func newRootCmd(env *cliapp.Env, run initFunc) *cli.Command {
 			"   certgen root --dir own --cn \"Contoso Test Root\" --key-type ec-p384 --path-len 1\n" +
 			"   certgen root --ca-cert my-ca.pem --ca-key my-ca.key --ca-key-password-file my-ca.password\n" +
 			"   certgen root --ca-cert my-ca.pfx --ca-key-password-file my-ca.password",
-		Flags: append(append(keyFlags(), pathLenFlag(), keyPasswordFlag(),
-			&cli.StringFlag{Name: flagCACert, Category: categoryIssuer, Usage: "use the root CA certificate in `FILE` instead of making one; a PFX brings its key along"},
-			caKeyFlag(),
-			caKeyPasswordFlag(),
+		Flags: append(append(append(keyFlags(), pathLenFlag(), keyPasswordFlag(),
 			&cli.StringFlag{Name: flagCN, Usage: "call the root `NAME` (default: " + strconv.Quote(pki.DefaultRootCN) + ")"},
-		), writeFlags()...),
+		), rootFileFlags()...), writeFlags()...),
 		Before: cliapp.NoArgs,
 		Action: func(c *cli.Context) error {
 			ca, _, err := readCAOptions(env, c)
@@ -93,7 +116,7 @@ func newRootCmd(env *cliapp.Env, run initFunc) *cli.Command {
 				commonOptions: readWrite(env, c), Root: ca, Alone: true, KeyPasswordFile: c.String(flagKeyPasswordFile),
 				CACert: c.String(flagCACert), CAKey: c.String(flagCAKey), CAPasswordFile: c.String(flagCAKeyPasswordFile),
 			}
-			if err := opts.check(c); err != nil {
+			if err := opts.check(c, flagKeyType, flagDays, flagNotBefore, flagNotAfter, flagPathLen, flagCN); err != nil {
 				return err
 			}
 			return run(c.Context, env, opts)
@@ -101,20 +124,17 @@ func newRootCmd(env *cliapp.Env, run initFunc) *cli.Command {
 	}
 }
 
-// check refuses to shape a root that is there already.
-func (opts initOptions) check(c *cli.Context) error {
+// check refuses to shape, by one of the flags, a root that is there already.
+func (opts initOptions) check(c *cli.Context, shaping ...string) error {
 	if opts.CACert == "" && opts.CAKey != "" {
 		return cliapp.Usagef("--%s is the key of --%s: give both", flagCAKey, flagCACert)
 	}
-	if opts.CACert == "" {
-		return nil
-	}
-	for _, name := range []string{flagKeyType, flagDays, flagNotBefore, flagNotAfter, flagPathLen, flagCN} {
-		if c.IsSet(name) {
+	for _, name := range shaping {
+		if opts.CACert != "" && c.IsSet(name) {
 			return cliapp.Usagef("--%s is for a new root: leave it out with --%s", name, flagCACert)
 		}
 	}
-	return checkStdin(opts.KeyPasswordFile, opts.CAPasswordFile)
+	return checkStdin(opts.KeyPasswordFile, opts.IntermediateKeyPasswordFile, opts.CAPasswordFile, opts.PFX.PasswordFile)
 }
 
 // library returns what the library is asked for.
@@ -123,7 +143,16 @@ func (opts initOptions) library(ctx context.Context, env *cliapp.Env) (workspace
 		Root: opts.Root, Intermediate: opts.Intermediate, Intermediates: opts.Intermediates, Force: opts.Force,
 	}
 	var err error
-	if out.KeyPassphrase, err = newKeyPassphrase(ctx, env, opts.KeyPasswordFile); err != nil {
+	if out.KeyPassphrase, err = newKeyPassphrase(ctx, env, opts.KeyPasswordFile, envKeyPassword); err != nil {
+		return out, err
+	}
+	if opts.Intermediates > 0 {
+		out.IntermediateKeyPassphrase, err = newKeyPassphrase(ctx, env, opts.IntermediateKeyPasswordFile, envIntermediateKeyPassword)
+		if err != nil {
+			return out, err
+		}
+	}
+	if out.IntermediatePFX, err = opts.PFX.options(ctx, env); err != nil {
 		return out, err
 	}
 	if opts.CACert != "" {

@@ -68,7 +68,7 @@ func runIntermediate(ctx context.Context, env *cliapp.Env, opts intermediateOpti
 	if _, err := findCA(ws, signer); err != nil {
 		return err
 	}
-	keyPassphrase, err := newKeyPassphrase(ctx, env, opts.KeyPasswordFile)
+	keyPassphrase, err := newKeyPassphrase(ctx, env, opts.KeyPasswordFile, envKeyPassword)
 	if err != nil {
 		return err
 	}

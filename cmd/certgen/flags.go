@@ -30,6 +30,7 @@ const (
 	flagCAKeyPasswordFile = "ca-key-password-file"
 	flagIntermediates     = "intermediates"
 	flagRootCN            = "root-cn"
+	flagIntermediateCN    = "intermediate-cn"
 	flagCN                = "cn"
 	flagPathLen           = "path-len"
 	flagSelfSigned        = "self-signed"

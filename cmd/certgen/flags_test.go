@@ -72,7 +72,7 @@ var (
 )
 
 func TestInitFlags(t *testing.T) {
-	diff(t, initOptions{commonOptions: textIn, Root: defaultCA, Intermediate: defaultCA, Intermediates: 1},
+	diff(t, initOptions{commonOptions: textIn, Root: defaultCA, Intermediate: defaultCA, Intermediates: 1, PFX: pfxOptions{Profile: pki.PFXModern}},
 		parseOK(t, newInitCmd, "init"))
 
 	end := time.Date(2026, 5, 30, 12, 0, 0, 0, time.UTC)
@@ -81,7 +81,7 @@ func TestInitFlags(t *testing.T) {
 	root.CommonName = "My Root"
 	diff(t, initOptions{
 		commonOptions: commonOptions{Dir: "x", Format: cliapp.FormatJSON, Force: true, Quiet: true},
-		Root:          root, Intermediate: ca, Intermediates: 3,
+		Root:          root, Intermediate: ca, Intermediates: 3, PFX: pfxOptions{Profile: pki.PFXModern},
 	}, parseOK(t, newInitCmd, "init", "-d", "x", "-o", "json", "-f", "-q", "--intermediates", "3", "--key-type", "RSA-2048",
 		"--not-before", "-1h", "--not-after", "90d", "--root-cn", "My Root"))
 }
@@ -113,13 +113,23 @@ func TestRootAndIntermediateFlags(t *testing.T) {
 func TestRefusedCAFlags(t *testing.T) {
 	for _, args := range [][]string{
 		{"root", "--ca-key", "k"},
+		{"init", "--ca-key", "k"},
+		{"init", "--ca-cert", "c", "--root-cn", "R"},
+		{"init", "--intermediates", "0", "--pfx"},
+		{"init", "--intermediates", "0", "--intermediate-cn", "I"},
+		{"init", "--pfx-profile", "legacy"},
+		{"init", "--ca-cert", "c", "--ca-key-password-file", "-", "--intermediate-key-password-file", "-"},
 		{"root", "--ca-cert", "c", "--ca-key", "k", "--cn", "R"},
 		{"root", "--ca-cert", "c", "--ca-key", "k", "--key-type", "rsa-2048"},
 		{"root", "--ca-cert", "c", "--ca-key", "k", "--days", "3"},
 		{"root", "--ca-cert", "c", "--ca-key", "k", "--path-len", "3"},
 		{"root", "--ca-cert", "c", "--ca-key", "k", "--key-password-file", "-", "--ca-key-password-file", "-"},
 	} {
-		if _, code, stderr := parse(t, newRootCmd, args...); code != cliapp.ExitUsage || !strings.Contains(stderr, "hint: see") {
+		command := newRootCmd
+		if args[0] == "init" {
+			command = newInitCmd
+		}
+		if _, code, stderr := parse(t, command, args...); code != cliapp.ExitUsage || !strings.Contains(stderr, "hint: see") {
 			t.Errorf("%q: exit code %d, stderr %q", args, code, stderr)
 		}
 	}

@@ -13,6 +13,9 @@ import (
 const (
 	flagKeyPasswordFile = "key-password-file"
 	envKeyPassword      = "CERTGEN_KEY_PASSWORD"
+
+	flagIntermediateKeyPasswordFile = "intermediate-key-password-file"
+	envIntermediateKeyPassword      = "CERTGEN_INTERMEDIATE_KEY_PASSWORD"
 )
 
 // keyPasswordFlag says where the pass phrase is that the key of a new CA is
@@ -25,10 +28,18 @@ func keyPasswordFlag() cli.Flag {
 	}
 }
 
+// intermediateKeyPasswordFlag gives the keys below the root another pass phrase.
+func intermediateKeyPasswordFlag() cli.Flag {
+	return &cli.StringFlag{
+		Name: flagIntermediateKeyPasswordFile, Category: categoryKey,
+		Usage: "encrypt those below the root with the one in `FILE` (else $" + envIntermediateKeyPassword + ", else the same)",
+	}
+}
+
 // newKeyPassphrase returns what gives the library the pass phrase for the keys
 // of new CAs; nil when they are not to be encrypted.
-func newKeyPassphrase(ctx context.Context, env *cliapp.Env, file string) (func() ([]byte, error), error) {
-	secret, err := env.SecretContext(ctx, cliapp.SecretSource{File: file, Env: envKeyPassword})
+func newKeyPassphrase(ctx context.Context, env *cliapp.Env, file, variable string) (func() ([]byte, error), error) {
+	secret, err := env.SecretContext(ctx, cliapp.SecretSource{File: file, Env: variable})
 	if errors.Is(err, cliapp.ErrNoSecret) {
 		return nil, nil
 	}

@@ -23,6 +23,11 @@ type InitOptions struct {
 	Force bool
 	// KeyPassphrase gives the pass phrase to encrypt the keys of the CAs with; nil leaves them plain.
 	KeyPassphrase func() ([]byte, error)
+	// IntermediateKeyPassphrase gives another one for the keys of the intermediates.
+	IntermediateKeyPassphrase func() ([]byte, error)
+	// IntermediatePFX asks for a PKCS#12 file of every intermediate. With an empty password one is made up for each and
+	// written beside the key.
+	IntermediatePFX *pki.PFXOptions
 }
 
 // Init makes the root and the intermediates and returns the root and the last CA, which are the same when there are
@@ -40,7 +45,13 @@ func (w *Workspace) Init(ctx context.Context, opts InitOptions) (root, issuing *
 	if err != nil {
 		return nil, nil, fmt.Errorf("init workspace %q: %w", w.dir, err)
 	}
-	cas, parcels, err := makeCAs(ctx, opts, encode)
+	encodeLower := encode
+	if opts.IntermediateKeyPassphrase != nil {
+		if encodeLower, err = keyEncoder(opts.IntermediateKeyPassphrase); err != nil {
+			return nil, nil, fmt.Errorf("init workspace %q: %w", w.dir, err)
+		}
+	}
+	cas, parcels, err := makeCAs(ctx, opts, encode, encodeLower)
 	if err != nil {
 		return nil, nil, fmt.Errorf("init workspace %q: %w", w.dir, err)
 	}
@@ -90,7 +101,7 @@ func (d *draft) retireCAs(force bool) error {
 }
 
 // makeCAs makes the root and the intermediates in memory, and what their files will hold.
-func makeCAs(ctx context.Context, opts InitOptions, encode keyEncoding) ([]*pki.Authority, []parcel, error) {
+func makeCAs(ctx context.Context, opts InitOptions, encode, encodeLower keyEncoding) ([]*pki.Authority, []parcel, error) {
 	root, err := opts.RootAuthority, error(nil)
 	if root != nil {
 		err = checkRoot(root, clock(opts.Root.Now))
@@ -116,11 +127,12 @@ func makeCAs(ctx context.Context, opts InitOptions, encode keyEncoding) ([]*pki.
 		cas = append(cas, ca)
 	}
 	parcels := make([]parcel, len(cas))
-	for i, ca := range cas {
-		if i > 0 {
-			parcels[i].ca = issuerOf(i)
-		}
-		if err := parcels[i].packCA(ca, encode, nil); err != nil {
+	if err := parcels[0].packCA(root, encode, nil); err != nil {
+		return nil, nil, err
+	}
+	for i := 1; i < len(cas); i++ {
+		parcels[i].ca = issuerOf(i)
+		if err := parcels[i].packCA(cas[i], encodeLower, opts.IntermediatePFX); err != nil {
 			return nil, nil, err
 		}
 	}
