@@ -41,7 +41,7 @@ func (s Source) csvRows(file io.Reader, yield func(Row, error) bool) {
 	for {
 		record, err := r.next()
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return
 		case err != nil:
 			yield(Row{}, err)
@@ -63,7 +63,7 @@ func openCSV(file io.Reader) (*csvReader, error) {
 	limit := &rowLimit{r: file}
 	buffered := bufio.NewReaderSize(limit, 64<<10)
 	start, err := buffered.Peek(3)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	switch {
@@ -76,7 +76,7 @@ func openCSV(file io.Reader) (*csvReader, error) {
 	r := &csvReader{Reader: csv.NewReader(buffered), limit: limit}
 	r.Comma, r.FieldsPerRecord, r.ReuseRecord = separator(head), -1, true
 	header, err := r.next()
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil, stop(1, 1, "the file is empty: want a header that names the columns", "")
 	}
 	if err != nil {
@@ -136,7 +136,7 @@ func (r *csvReader) next() ([]string, error) {
 	case err == nil:
 		r.last, _ = r.FieldPos(0)
 		return record, nil
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return nil, io.EOF
 	case errors.Is(err, errRowTooLong):
 		return nil, stop(r.last+1, 1, fmt.Sprintf("a row is longer than %d bytes", maxRow), "a quote may not be closed")

@@ -35,7 +35,7 @@ func Parse(data []byte) (n *tree.Node, err error) {
 	}()
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc yaml.Node
-	if err := dec.Decode(&doc); err == io.EOF {
+	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
 		return nil, &tree.Error{Line: 1, Column: 1, Text: "the document is empty"}
 	} else if err != nil {
 		return nil, syntaxError(err)
