@@ -31,6 +31,7 @@
 // names, a journal is written, the files are renamed, the manifest last. The next Open finishes a change whose
 // journal is there. One process changes a folder at a time; others wait a few seconds, then get [ErrLocked].
 //
-// Files with keys are made with mode 0600 and the private folder with 0700 whatever the umask. No symbolic link is
-// followed out of the folder.
+// Files with keys are made with mode 0600 and the private folder with 0700 whatever the umask; a private folder
+// that is there with a wider mode is given 0700 before a key is written into it. No symbolic link is followed out of
+// the folder.
 package workspace

@@ -178,6 +178,25 @@ func (f *folder) mkdir(name string, mode fs.FileMode) (bool, error) {
 	return true, nil
 }
 
+// narrow takes the rights of others off a folder that keys go to, as in a folder that was made by hand or by the
+// original script. Windows has no such mode.
+func (f *folder) narrow(name string) error {
+	info, err := f.root.Stat(filepath.FromSlash(name))
+	if err == nil && info.Mode().Perm()&^privateMode == 0 || runtime.GOOS == "windows" {
+		return nil
+	}
+	if err == nil {
+		err = f.before("chmod", name)
+	}
+	if err == nil {
+		err = f.root.Chmod(filepath.FromSlash(name), privateMode)
+	}
+	if err != nil {
+		return fmt.Errorf("close folder %q to other users: %w", f.show(name), cause(err))
+	}
+	return nil
+}
+
 // mkdirAll makes a folder and those above it.
 func (f *folder) mkdirAll(name string, mode fs.FileMode) error {
 	if parent := path.Dir(name); parent != "." {

@@ -108,11 +108,14 @@ func (c *change) makeReplaced() (string, error) {
 	}
 }
 
-// mkdir makes a folder that is removed again when the change fails.
+// mkdir makes a folder that is removed again when the change fails. A private one that is there is closed to others.
 func (c *change) mkdir(name string, mode fs.FileMode) (made bool, err error) {
 	made, err = c.f.mkdir(name, mode)
 	if made {
 		c.madeDirs = append(c.madeDirs, name)
+	}
+	if err == nil && !made && mode == privateMode {
+		err = c.f.narrow(name)
 	}
 	return made, err
 }

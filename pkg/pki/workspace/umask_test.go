@@ -3,6 +3,7 @@
 package workspace_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -44,6 +45,36 @@ func TestModes(t *testing.T) {
 				t.Errorf("only %d secret files", n)
 			}
 		})
+	}
+}
+
+// Folders and key files that were open to others are closed when a key is written.
+func TestWideModes(t *testing.T) {
+	from := scriptFolder(t)
+	for _, mode := range []fs.FileMode{0o777, 0o750, 0o500} {
+		dir := copyDir(t, from)
+		private, key := filepath.Join(dir, "private"), filepath.Join(dir, "private", "new-device.key.pem")
+		for path, mode := range map[string]fs.FileMode{private: mode, key: 0o666, mkdir(t, filepath.Join(dir, "replaced")): 0o777} {
+			if err := os.Chmod(path, mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, _, err := open(t, dir).IssueDevice(t.Context(), workspace.DeviceOptions{ID: "new-device", Force: true, Passphrase: secret})
+		if mode == 0o500 && errors.Is(err, fs.ErrPermission) {
+			continue // only root can write there
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]fs.FileMode{private: 0o700, key: 0o600, filepath.Join(dir, "replaced"): 0o700}
+		if mode == 0o500 {
+			want[private] = 0o500
+		}
+		for path, want := range want {
+			if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+				t.Errorf("private was %03o: %s has mode %v, want %03o: %v", mode, path, info.Mode(), want, err)
+			}
+		}
 	}
 }
 
