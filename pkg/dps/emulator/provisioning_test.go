@@ -58,7 +58,7 @@ func TestHubSettings(t *testing.T) {
 		{"policy of the service", withSettings("geoLatency", far(30*ms), far(20*ms), far(40*ms)), nil, []string{"1"}},
 		{"policy of the group wins", withSettings("static", none), map[string]any{"allocationPolicy": "hashed"}, all},
 		{"static as the policy of the service, no hub named", withSettings("static"), nil, nil},
-		{"static as the policy of the service", withSettings("static"), map[string]any{"iotHubs": hubs[2:]}, []string{"2"}},
+		{"static as the policy of the service", withSettings("static"), map[string]any{"iotHubHostName": hubs[2]}, []string{"2"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w, p := fleet(t, tt.opts)

@@ -262,7 +262,7 @@ func TestRefusedLater(t *testing.T) {
 	self := selfSigned(t, "own")
 	w.individual("own", self.Certificate, map[string]any{"provisioningStatus": "disabled"})
 	w.change("/enrollmentGroups/fleet", map[string]any{"provisioningStatus": "disabled"})
-	lost := symmetric("enrollmentGroupId", "lost", map[string]any{"iotHubs": []string{"gone.azure-devices.net"}})
+	lost := symmetric("enrollmentGroupId", "lost", map[string]any{"allocationPolicy": "hashed", "iotHubs": []string{"gone.azure-devices.net"}})
 	group := w.service(http.MethodPut, "/enrollmentGroups/lost", lost, nil)
 	w.want(group, 200, 0)
 	key, _ := keysIn(group)
