@@ -55,7 +55,10 @@ intermediate_password=${INTERMEDIATE_CA_PASSWORD:-1234}
 # Passwords reach certgen in its environment: arguments can be read by every user.
 CERTGEN_PFX_PASSWORD=${CERTGEN_PFX_PASSWORD:-1234}
 export CERTGEN_PFX_PASSWORD
-unset CERTGEN_CA_PASSWORD CERTGEN_KEY_PASSWORD
+unset CERTGEN_CA_PASSWORD CERTGEN_KEY_PASSWORD CERTGEN_INTERMEDIATE_KEY_PASSWORD
+
+root_file=certs/azure-iot-test-only.root.ca.cert.pem
+intermediate_file=certs/azure-iot-test-only.intermediate.cert.pem
 
 usage() {
     cat <<'USAGE'
@@ -80,7 +83,8 @@ Usage: certGen.sh VERB [ARGUMENT...]
         Makes a TLS server certificate for the host NAME.
   install_root_ca_from_files CERTIFICATE KEY [PASSWORD]
         Takes a root CA that you have, from files, and makes an intermediate below
-        it. Better than as an argument is the password in $ROOT_CA_PASSWORD.
+        it. Better than as an argument is the password in $ROOT_CA_PASSWORD, which
+        also encrypts the key in ./private; with PASSWORD alone the key keeps that.
   install_root_ca_from_cli CERTIFICATE KEY [PASSWORD]
         The same with the PEM texts themselves. Other users can read arguments:
         prefer install_root_ca_from_files.
@@ -172,52 +176,81 @@ certgen_do() {
     printf '%s\n' "$told" | sed '/^next: /d'
 }
 
+# need_ca NAME FILE says how to make the CAs where there are none.
+need_ca() {
+    [ ! -f "$2" ] || return 0
+    printf 'certGen.sh: error: there is no %s CA in "%s"\n' "$1" "$PWD" >&2
+    printf 'certGen.sh: hint: make the CAs first: %s create_root_and_intermediate\n' "$0" >&2
+    exit 3
+}
+
+# check_password CA FILE fails, before anything is written, if the key does not open.
+check_password() {
+    [ -f "$2" ] || return 0
+    ca_password "$1"
+    if [ -n "$checkout" ]; then
+        go -C "$checkout" run ./cmd/certgen inspect --quiet "$PWD/$2"
+    else
+        "$certgen" inspect --quiet "$2"
+    fi
+}
+
+# ca_password CA hands the pass phrase of the CA's key to certgen.
+ca_password() {
+    case $1 in
+    root) CERTGEN_CA_PASSWORD=$root_password ;;
+    *) CERTGEN_CA_PASSWORD=$intermediate_password ;;
+    esac
+    export CERTGEN_CA_PASSWORD
+}
+
 # signed_by CA COMMAND NAME FLAG... has a certificate made and signed.
 signed_by() {
     ca=$1 kind=$2 subject=$3
     shift 3
     case $ca in
-    root) CERTGEN_CA_PASSWORD=$root_password ;;
-    *) CERTGEN_CA_PASSWORD=$intermediate_password ;;
+    root) need_ca root "$root_file" ;;
+    *) need_ca intermediate "$intermediate_file" ;;
     esac
-    export CERTGEN_CA_PASSWORD
+    ca_password "$ca"
     # Only asked-for days are passed on: certgen remarks when a signer has less left.
     [ -z "${DEFAULT_VALIDITY_DAYS:-}" ] || set -- --days "$days" "$@"
     certgen_do "$kind" --ca "$ca" --key-type "$key_type" \
         --pfx --pfx-profile "$pfx_profile" --force "$@" -- "$subject"
 }
 
+# make_cas FLAG... makes the root, or takes one, and the intermediate in one change: there are
+# both or, after an error or an interrupt, those of before.
+make_cas() {
+    replaced=
+    [ ! -e "$root_file" ] || replaced=yes
+    CERTGEN_KEY_PASSWORD=$root_password
+    CERTGEN_INTERMEDIATE_KEY_PASSWORD=$intermediate_password
+    export CERTGEN_KEY_PASSWORD CERTGEN_INTERMEDIATE_KEY_PASSWORD
+    certgen_do init --intermediate-cn "$intermediate_cn" --key-type "$key_type" --days "$days" \
+        --pfx --pfx-profile "$pfx_profile" --force "$@"
+    [ -z "$replaced" ] || say 'The certificates of before are in the folder replaced.'
+}
+
 create_root() {
-    if [ -e certs/azure-iot-test-only.root.ca.cert.pem ]; then
-        say 'The certificates of before are moved to the folder replaced.'
-    fi
-    say 'Making the root CA'
-    (
-        CERTGEN_KEY_PASSWORD=$root_password
-        export CERTGEN_KEY_PASSWORD
-        certgen_do root --cn "$root_cn" --key-type "$key_type" --days "$days" --force
-    )
-    create_intermediate
+    say 'Making the root CA and the intermediate CA'
+    make_cas --root-cn "$root_cn"
 }
 
-create_intermediate() {
-    say 'Making the intermediate CA'
-    CERTGEN_KEY_PASSWORD=$intermediate_password
-    export CERTGEN_KEY_PASSWORD
-    signed_by root intermediate intermediate --cn "$intermediate_cn"
-}
-
-# install_root CERTIFICATE KEY PASSWORD
+# install_root CERTIFICATE KEY [PASSWORD]
 install_root() {
-    root_password=$3
-    say 'Taking the root CA'
-    (
-        CERTGEN_CA_PASSWORD=$root_password
-        CERTGEN_KEY_PASSWORD=$root_password
-        export CERTGEN_CA_PASSWORD CERTGEN_KEY_PASSWORD
-        certgen_do root --ca-cert "$1" --ca-key "$2" --force
-    )
-    create_intermediate
+    CERTGEN_CA_PASSWORD=${3:-$root_password}
+    export CERTGEN_CA_PASSWORD
+    # Another pass phrase than the one given is for the owner of the CA to choose.
+    if [ -n "${3:-}" ] && [ -z "${ROOT_CA_PASSWORD:-}" ]; then
+        root_password=$3
+    fi
+    say 'Taking the root CA and making the intermediate CA'
+    make_cas --ca-cert "$1" --ca-key "$2"
+    if [ "$root_password" != "${ROOT_CA_PASSWORD:-1234}" ]; then
+        printf '%s\n' 'certGen.sh: hint: the key of the root keeps its password: for verbs that sign with the root,' \
+            'certGen.sh: hint: run first: export ROOT_CA_PASSWORD=...' >&2
+    fi
 }
 
 # install_root_texts CERTIFICATE KEY PASSWORD
@@ -240,11 +273,17 @@ create_verification() {
 }
 
 create_device() {
-    if [ "$copy" != azure-iot-sdk-c ]; then
-        signed_by intermediate device "$1" --name "iot-device-$1"
+    need_ca root "$root_file"
+    need_ca intermediate "$intermediate_file"
+    if [ "$copy" = both ]; then # two certificates or none
+        check_password root private/azure-iot-test-only.root.ca.key.pem
+        check_password intermediate private/azure-iot-test-only.intermediate.key.pem
     fi
     if [ "$copy" != iotedge ]; then
         signed_by root device "$1" --name new-device
+    fi
+    if [ "$copy" != azure-iot-sdk-c ]; then
+        signed_by intermediate device "$1" --name "iot-device-$1"
     fi
 }
 
@@ -329,9 +368,9 @@ install_root_ca_from_files | install_root_ca_from_cli)
     [ $# -eq 3 ] || take 2 'a certificate, a key and perhaps a password' "$@"
     if [ "$verb" = install_root_ca_from_files ]; then
         set -- "$(absolute "$1")" "$(absolute "$2")" "${3:-}"
-        run() { install_root "$1" "$2" "${3:-$root_password}"; }
+        run() { install_root "$1" "$2" "$3"; }
     else
-        run() { install_root_texts "$1" "$2" "${3:-$root_password}"; }
+        run() { install_root_texts "$1" "$2" "${3:-}"; }
     fi
     ;;
 *)

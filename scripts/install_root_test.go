@@ -36,6 +36,7 @@ func TestInstallRootFromFiles(t *testing.T) {
 	}{
 		"password as argument":  {"their secret", []string{"their secret"}, nil, "their secret"},
 		"password in a setting": {"their secret", nil, []string{"ROOT_CA_PASSWORD=their secret"}, "their secret"},
+		"argument and setting":  {"their secret", []string{"their secret"}, []string{"ROOT_CA_PASSWORD=mine"}, "mine"},
 		"password 1234":         {"1234", nil, nil, "1234"},
 		"a plain key":           {"", nil, nil, "1234"},
 		"an empty password":     {"", []string{""}, nil, "1234"},
@@ -44,7 +45,10 @@ func TestInstallRootFromFiles(t *testing.T) {
 			c := call{dir: t.TempDir(), env: append([]string{"ROOT_CA_PASSWORD="}, test.env...)}
 			mkdir(t, filepath.Join(c.dir, "their CA"))
 			rootFixture(t, filepath.Join(c.dir, "their CA"), test.passphrase)
-			c.must(t, append([]string{"install_root_ca_from_files", "their CA/ca.pem", "their CA/key.pem"}, test.args...)...)
+			r := c.must(t, append([]string{"install_root_ca_from_files", "their CA/ca.pem", "their CA/key.pem"}, test.args...)...)
+			if says := strings.Contains(r.stderr, "export ROOT_CA_PASSWORD"); says != (test.kept != "1234" && test.env == nil) {
+				t.Errorf("what to export is said: %t\n%s", says, r.stderr)
+			}
 
 			root := certificate(t, filepath.Join(c.dir, rootFile))
 			if !root.Equal(certificate(t, filepath.Join(c.dir, "their CA/ca.pem"))) {
