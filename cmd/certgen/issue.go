@@ -79,26 +79,12 @@ func pfxProfileFlag() cli.Flag {
 
 func readPFX(c *cli.Context) (pfxOptions, error) {
 	opts := pfxOptions{Write: c.Bool(flagPFX), PasswordFile: c.String(flagPFXPasswordFile)}
-	if value := strayValue(c); c.IsSet(flagPFX) && value != "" {
-		return opts, cliapp.Usagef("argument %q: a value of --%s stands behind =, as in --%s=false", value, flagPFX, flagPFX)
-	}
 	if !opts.Write && (c.IsSet(flagPFXProfile) || c.IsSet(flagPFXPasswordFile)) {
 		return opts, cliapp.Usagef("without --%s there is nothing for the other --%s flags to do", flagPFX, flagPFX)
 	}
 	var err error
 	opts.Profile, err = readPFXProfile(c)
 	return opts, err
-}
-
-// strayValue returns an argument that was meant to be the value of a flag which
-// takes none: it must not become the name of a certificate.
-func strayValue(c *cli.Context) string {
-	for _, arg := range c.Args().Slice() {
-		if arg == "true" || arg == "false" {
-			return arg
-		}
-	}
-	return ""
 }
 
 func readPFXProfile(c *cli.Context) (pki.PFXProfile, error) {

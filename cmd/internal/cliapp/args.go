@@ -154,6 +154,12 @@ func split(known []cli.Flag, args []string) (flags, positional []string, err err
 		flags = append(flags, a)
 		name, value, inline := strings.Cut(a, "=")
 		if !takesValue(known, strings.TrimLeft(name, "-")) {
+			if !inline && i+1 < len(args) && slices.Contains(allFlagNames(known), strings.TrimLeft(name, "-")) {
+				err = strayValue(name, args[i+1])
+			}
+			if err != nil {
+				return nil, nil, err
+			}
 			continue
 		}
 		if !inline {
@@ -168,6 +174,16 @@ func split(known []cli.Flag, args []string) (flags, positional []string, err err
 		}
 	}
 	return flags, positional, nil
+}
+
+// strayValue refuses an argument that was meant to be the value of the flag
+// before it, which takes none: it must not become the name of something.
+func strayValue(flag, next string) error {
+	if next != "true" && next != "false" {
+		return nil
+	}
+	return Usagef("argument %q behind %s: a value of a flag stands behind =, as in %s=%s; what has this name stands behind --",
+		next, flag, flag, next)
 }
 
 func takesValue(flags []cli.Flag, name string) bool {

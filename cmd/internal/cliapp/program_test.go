@@ -151,6 +151,9 @@ func TestUsageErrors(t *testing.T) {
 		{"flag of the program before a command", []string{"--out", "x", "group", "list"}, `prog: error: flag --out before the command "group": put the flags after the command` + "\nprog: hint: see 'prog --help'\n"},
 		{"flag of a command before it", []string{"--days", "3", "group", "show", "x"}, `prog: error: flag --days before the command "group": put the flags after the command` + "\nprog: hint: see 'prog --help'\n"},
 		{"not a boolean", []string{"group", "show", "g", "--force=x"}, `prog: error: invalid boolean value "x" for --force` + "\nprog: hint: see 'prog group show --help'\n"},
+		{"a value behind a flag without one", []string{"group", "show", "--force", "true"}, `prog: error: argument "true" behind --force: ` +
+			"a value of a flag stands behind =, as in --force=true; what has this name stands behind --\nprog: hint: see 'prog group show --help'\n"},
+		{"unknown flag before true", []string{"group", "show", "--zzzzz", "true"}, "prog: error: unknown flag --zzzzz\nprog: hint: see 'prog group show --help'\n"},
 		{"unknown shell", []string{"completion", "tcsh"}, `prog: error: unknown shell "tcsh": want bash, zsh, fish or pwsh` + "\nprog: hint: see 'prog completion --help'\n"},
 	}
 	for _, tt := range tests {
