@@ -45,6 +45,16 @@ type PFXOptions struct {
 	Password string // any characters of the basic multilingual plane
 }
 
+// Check refuses an unknown profile and a password that PKCS#12 cannot hold, before any key is made.
+func (o PFXOptions) Check() error {
+	if o.Profile != "" {
+		if _, err := ParsePFXProfile(string(o.Profile)); err != nil {
+			return err
+		}
+	}
+	return checkPFXPassword(o.Password)
+}
+
 // PFX returns the bundle as a PKCS#12 file: the key, its certificate, and every issuer up to the root, which is what
 // the device SDKs need to present the whole chain.
 func (b *Bundle) PFX(opts PFXOptions) ([]byte, error) {

@@ -36,6 +36,11 @@ func (w *Workspace) CreateIntermediate(ctx context.Context, opts IntermediateOpt
 	if err != nil {
 		return nil, Paths{}, fmt.Errorf("create intermediate ca: %w", err)
 	}
+	if opts.PFX != nil {
+		if err := opts.PFX.Check(); err != nil {
+			return nil, Paths{}, fmt.Errorf("create intermediate ca: %w", err)
+		}
+	}
 	var made *pki.Authority
 	var name string
 	err = again(func() error {

@@ -180,6 +180,11 @@ func (o *IssueOptions) prepare(ctx context.Context) error {
 	if o.PFX != nil && o.Request.PublicKey != nil {
 		return fmt.Errorf("issue %s certificate %q: a pfx needs the private key", o.Request.Profile, o.Name)
 	}
+	if o.PFX != nil {
+		if err := o.PFX.Check(); err != nil {
+			return fmt.Errorf("issue %s certificate %q: %w", o.Request.Profile, o.Name, err)
+		}
+	}
 	return nil
 }
 

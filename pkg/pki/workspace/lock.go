@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -16,38 +17,80 @@ const (
 	lockRetry = 20 * time.Millisecond
 )
 
-// lockExclusive waits for the right to change the folder. The lock file is made inside the folder and stays there:
-// removing it would let two processes lock two different files.
+// lockExclusive waits for the right to change the folder. The lock file is made inside the folder and stays there,
+// unless the change that made the folder fails.
 func lockExclusive(ctx context.Context, f *folder) (unlock func(), err error) {
-	if err := checkLockFile(f); err != nil {
-		return nil, err
+	for range maxTries {
+		if err := checkLockFile(f); err != nil {
+			return nil, err
+		}
+		file, err := f.root.OpenFile(lockFile, os.O_RDWR|os.O_CREATE, keyMode)
+		if err != nil {
+			return nil, fmt.Errorf("lock workspace %q: %w", f.dir, cause(err))
+		}
+		if err := file.Close(); err != nil {
+			return nil, fmt.Errorf("lock workspace %q: %w", f.dir, cause(err))
+		}
+		lock := flock.New(filepath.Join(f.dir, lockFile), flock.SetFlag(os.O_RDWR))
+		if unlock, err = waitLock(ctx, f, lock, lock.TryLockContext); err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // removed a moment ago
+			}
+			return nil, err
+		}
+		if isLocked(f, lock) {
+			return unlock, nil
+		}
+		unlock()
 	}
-	file, err := f.root.OpenFile(lockFile, os.O_RDWR|os.O_CREATE, keyMode)
+	return nil, fmt.Errorf("lock workspace %q: %w: %q is removed all the time", f.dir, ErrLocked, f.show(lockFile))
+}
+
+// isLocked reports whether the locked file is still the lock file. A process whose first change failed has removed
+// it, and the next one locks another file.
+func isLocked(f *folder, lock *flock.Flock) bool {
+	mine, err := lock.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("lock workspace %q: %w", f.dir, cause(err))
+		return false
 	}
-	if err := file.Close(); err != nil {
-		return nil, fmt.Errorf("lock workspace %q: %w", f.dir, cause(err))
+	there, err := f.lstat(lockFile)
+	return err == nil && there != nil && os.SameFile(mine, there)
+}
+
+// removeLock removes the lock file of a folder in which nothing else is. The caller holds the lock.
+func removeLock(f *folder) {
+	if list, err := f.list("."); err == nil && len(list) == 1 && list[0].Name() == lockFile {
+		_ = f.root.Remove(lockFile) // where open files cannot be removed it stays
 	}
-	lock := flock.New(filepath.Join(f.dir, lockFile), flock.SetFlag(os.O_RDWR))
-	return waitLock(ctx, f, lock, lock.TryLockContext)
 }
 
 // lockShared waits until no process changes the folder. Without a lock file none does; without the right to open it
 // reading goes on unlocked.
 func lockShared(ctx context.Context, f *folder) (unlock func(), err error) {
-	if err := checkLockFile(f); err != nil {
-		return nil, err
+	for range maxTries {
+		if err := checkLockFile(f); err != nil {
+			return nil, err
+		}
+		file, err := f.root.Open(lockFile)
+		if err != nil {
+			return func() {}, nil
+		}
+		if err := file.Close(); err != nil {
+			return nil, fmt.Errorf("lock workspace %q: %w", f.dir, cause(err))
+		}
+		lock := flock.New(filepath.Join(f.dir, lockFile), flock.SetFlag(os.O_RDONLY))
+		if unlock, err = waitLock(ctx, f, lock, lock.TryRLockContext); err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // removed a moment ago
+			}
+			return nil, err
+		}
+		if isLocked(f, lock) {
+			return unlock, nil
+		}
+		unlock()
 	}
-	file, err := f.root.Open(lockFile)
-	if err != nil {
-		return func() {}, nil
-	}
-	if err := file.Close(); err != nil {
-		return nil, fmt.Errorf("lock workspace %q: %w", f.dir, cause(err))
-	}
-	lock := flock.New(filepath.Join(f.dir, lockFile), flock.SetFlag(os.O_RDONLY))
-	return waitLock(ctx, f, lock, lock.TryRLockContext)
+	return nil, fmt.Errorf("lock workspace %q: %w: %q is removed all the time", f.dir, ErrLocked, f.show(lockFile))
 }
 
 // checkLockFile refuses what would block or mislead whoever opens it, such as a named pipe.

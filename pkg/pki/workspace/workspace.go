@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -233,9 +234,38 @@ func (w *Workspace) update(ctx context.Context, now time.Time, fn func(d *draft)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := os.MkdirAll(w.dir, dirMode); err != nil {
+	made, err := makeFolder(w.dir)
+	if err != nil {
 		return fmt.Errorf("make workspace %q: %w", w.dir, cause(err))
 	}
+	if err = w.updateFolder(ctx, now, len(made) > 0, fn); err != nil {
+		for _, dir := range made { // fails when anything is in it, which is right
+			_ = os.Remove(dir)
+		}
+	}
+	return err
+}
+
+// makeFolder makes a folder and those above it, and returns what it made, the deepest first.
+func makeFolder(dir string) (made []string, err error) {
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		if _, err := os.Stat(at); !errors.Is(err, fs.ErrNotExist) || at == filepath.Dir(at) {
+			break
+		}
+		made = append(made, at)
+	}
+	if err := os.MkdirAll(dir, dirMode); err != nil {
+		for _, dir := range made {
+			_ = os.Remove(dir)
+		}
+		return nil, err
+	}
+	return made, nil
+}
+
+// updateFolder is update for a folder that is there. When it is new and the change fails, the lock file is removed
+// again too.
+func (w *Workspace) updateFolder(ctx context.Context, now time.Time, made bool, fn func(d *draft) error) (err error) {
 	f, err := openFolder(w.dir, w.hooks)
 	if err != nil {
 		return err
@@ -246,6 +276,11 @@ func (w *Workspace) update(ctx context.Context, now time.Time, fn func(d *draft)
 		return err
 	}
 	defer unlock()
+	defer func() {
+		if err != nil && made {
+			removeLock(f)
+		}
+	}()
 	if err := recoverJournal(f); err != nil {
 		return err
 	}
