@@ -17,6 +17,7 @@ func TestDependencies(t *testing.T) {
 		"github.com/Azure/azure-sdk-for-go/sdk/internal",
 		"golang.org/x/net", "golang.org/x/text",
 	}
+	mqtt := []string{"github.com/eclipse/paho.mqtt.golang", "github.com/gorilla/websocket", "golang.org/x/sync"}
 	own := []string{module + "pkg/dps/internal/oneline", module + "pkg/dps/internal/rest"}
 	official := []string{
 		"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/deviceprovisioningservices/armdeviceprovisioningservices",
@@ -25,7 +26,7 @@ func TestDependencies(t *testing.T) {
 	for name, allowed := range map[string][]string{
 		"pkg/dps":         {module + "pkg/dps/internal/oneline"},
 		"pkg/dps/service": slices.Concat(azure, own, []string{module + "pkg/dps"}),
-		"pkg/dps/device":  slices.Concat(azure, own, []string{module + "pkg/dps"}),
+		"pkg/dps/device":  slices.Concat(azure, own, mqtt, []string{module + "pkg/dps"}),
 		"pkg/dps/arm":     slices.Concat(azure, own, official, []string{module + "pkg/dps"}),
 	} {
 		t.Run(name, func(t *testing.T) {

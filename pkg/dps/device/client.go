@@ -26,9 +26,12 @@ const (
 // ClientOptions are the choices of a [Client]. Nil and zero fields mean the
 // defaults; a duration of 0 never means "forever".
 type ClientOptions struct {
-	// Host is the device endpoint, with a port if it is not 443; default
-	// dps.GlobalDeviceHost. The service's own host serves the device API too.
+	// Host is the device endpoint, with a port if it is not that of the transport;
+	// default dps.GlobalDeviceHost. The service's own host serves the device API
+	// too.
 	Host string
+	// Transport is how to reach it; default [TransportHTTPS].
+	Transport Transport
 	// RootCAs are trusted for the server's certificate; nil for the roots of the
 	// system.
 	RootCAs *x509.CertPool
@@ -53,20 +56,20 @@ type ClientOptions struct {
 	MaxRetryDelay time.Duration
 	// DialContext opens the connections, for a tunnel or to reach a test server
 	// under another name; nil dials Host. The proxy variables of the environment
-	// are heeded only then.
+	// are heeded only then, and not by TransportMQTT.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Client registers one device. It is safe for concurrent use.
 type Client struct {
 	scope, id string
-	rest      *rest.Client
-	transport *http.Transport
-	maxWait   time.Duration
-	maxDelay  time.Duration
+	opts      ClientOptions // defaults filled in
+	config    rest.Config   // defaults filled in
 	identity  identity
 	handshake *handshake
-	now       func() time.Time
+
+	rest *rest.Client    // of TransportHTTPS
+	http *http.Transport // likewise
 }
 
 // idScope is the widest form that a path segment should take; every known one
@@ -79,43 +82,51 @@ var idScope = regexp.MustCompile(`^[0-9A-Za-z_-]{1,64}$`)
 // accept are refused here; whether the credential fits the id is left to the
 // service.
 func NewClient(scope, registrationID string, cred Credential, opts *ClientOptions) (*Client, error) {
-	if opts == nil {
-		opts = &ClientOptions{}
+	c := &Client{scope: scope, id: registrationID, handshake: &handshake{}}
+	if opts != nil {
+		c.opts = *opts
 	}
-	host := opts.Host
-	if host == "" {
-		host = dps.GlobalDeviceHost
+	c.opts.setDefaults()
+	var err error
+	if c.identity, err = checkArguments(scope, registrationID, c.opts.Host, cred); err == nil {
+		_, err = ParseTransport(string(c.opts.Transport))
 	}
-	id, err := checkArguments(scope, registrationID, host, cred)
 	if err != nil {
 		return nil, fmt.Errorf("create device client: %w", err)
 	}
-	now := opts.Now
-	if now == nil {
-		now = time.Now
-	}
-	shake := &handshake{}
-	transport := newTransport(id, shake, opts)
-	config := rest.Config{
-		HTTPClient: &http.Client{Transport: transport}, Logger: opts.Logger, Now: now,
-		MaxRetries: opts.MaxRetries, RetryDelay: opts.RetryDelay, MaxRetryDelay: opts.MaxRetryDelay,
-	}
-	version := opts.APIVersion
-	if version == "" {
-		version = DefaultAPIVersion
-	}
-	c := &Client{
-		scope: scope, id: registrationID, transport: transport, handshake: shake,
-		rest:    rest.NewClient("device", host, version, signer(id, now), config),
-		maxWait: opts.MaxWait, maxDelay: opts.MaxRetryDelay, now: now, identity: id,
-	}
-	if c.maxWait <= 0 {
-		c.maxWait = DefaultMaxWait
-	}
-	if c.maxDelay <= 0 {
-		c.maxDelay = rest.DefaultMaxRetryDelay
+	c.config = rest.Config{
+		Logger: c.opts.Logger, Now: c.opts.Now,
+		MaxRetries: c.opts.MaxRetries, RetryDelay: c.opts.RetryDelay, MaxRetryDelay: c.opts.MaxRetryDelay,
+	}.WithDefaults()
+	if c.opts.Transport == TransportHTTPS {
+		c.http = newHTTPTransport(c)
+		c.config.HTTPClient = &http.Client{Transport: c.http}
+		c.rest = rest.NewClient("device", c.opts.Host, c.opts.APIVersion, signer(c.identity, c.config.Now), c.config)
 	}
 	return c, nil
+}
+
+func (o *ClientOptions) setDefaults() {
+	if o.Host == "" {
+		o.Host = dps.GlobalDeviceHost
+	}
+	if o.Transport == "" {
+		o.Transport = TransportHTTPS
+	}
+	if o.APIVersion == "" {
+		o.APIVersion = DefaultAPIVersion
+	}
+	if o.MaxWait <= 0 {
+		o.MaxWait = DefaultMaxWait
+	}
+}
+
+// newExchange returns what carries the requests of one registration.
+func (c *Client) newExchange(op string) exchange {
+	if c.opts.Transport == TransportHTTPS {
+		return &httpsExchange{client: c, op: op}
+	}
+	return &mqttExchange{client: c, op: op}
 }
 
 func checkArguments(scope, registrationID, host string, cred Credential) (identity, error) {

@@ -1,5 +1,6 @@
 // Package device registers a device with a provisioning service as the device
-// itself would: over HTTPS, with a client certificate or a symmetric key.
+// itself would: over HTTPS, MQTT, or MQTT through a WebSocket, with a client
+// certificate or a symmetric key.
 //
 //	client, err := device.NewClient("0ne00C0FFEE", "dev-1", device.X509(certificate), nil)
 //	result, err := client.Register(ctx, nil)
@@ -31,4 +32,12 @@
 // An individual enrollment has keys of its own. In a group each device has a key
 // derived from the group's (dps.DeriveDeviceKey); the group's own key is
 // refused. [GroupKey] derives on the spot, for tests.
+//
+// # Which transport
+//
+// [TransportHTTPS] is the default and tells most about what goes wrong.
+// [TransportMQTT] and [TransportMQTTWS] do what devices with an MQTT stack do:
+// one connection, on which the service answers. Results and errors are the same,
+// but for two things: a token is refused when the connection is made, with status
+// 401 and no code, and an unknown id scope looks like an outage.
 package device

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"net/url"
 
 	"github.com/dpskit/dpskit/pkg/dps"
 	"github.com/dpskit/dpskit/pkg/dps/device"
@@ -98,4 +99,31 @@ func ExampleSymmetricKey() {
 	result, err := client.Register(ctx, nil)
 	fmt.Println(result.Status, result.DeviceID, result.EnrollmentGroupID, err)
 	// Output: assigned sensor-1 sensors <nil>
+}
+
+// Register over MQTT. The emulator has a port of its own for it; in Azure the
+// host is the same, and the port follows from the transport.
+func ExampleTransport() {
+	ctx := context.Background()
+	e, err := emulator.Start(ctx, &emulator.Options{RetryAfter: -1})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer e.Close()
+	mqtt, err := url.Parse(e.Info().MQTT[0])
+	if err != nil {
+		log.Fatal(err)
+	}
+	key := dps.Secret("YS1rZXktdGhhdC1ub2JvZHktaGFzLWVucm9sbGVkLi4=")
+	client, err := device.NewClient(e.Info().IDScope, "sensor-1", device.SymmetricKey(key),
+		&device.ClientOptions{Transport: device.TransportMQTT, Host: mqtt.Host, RootCAs: e.CAPool()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = client.Register(ctx, nil)
+	fmt.Println(err)
+	fmt.Println(errors.Is(err, dps.ErrUnauthorized))
+	// Output:
+	// register device "sensor-1": 401 Unauthorized: not authorized (CONNACK 5)
+	// true
 }

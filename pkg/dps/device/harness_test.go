@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -109,15 +110,20 @@ type memory struct {
 
 const memoryHost = "device.example"
 
-func serveMemory(t *testing.T, handler http.HandlerFunc) *memory {
+func newMemory(t *testing.T) (*memory, *tls.Config) {
 	t.Helper()
 	ca := must[*pki.Authority](t)(pki.NewRoot(nil))
 	m := &memory{conns: make(chan net.Conn), done: make(chan struct{}), pool: x509.NewCertPool(),
 		auth: tls.RequestClientCert}
 	m.pool.AddCert(ca.Certificate())
 	m.cert = issue(t, ca, pki.IssueRequest{CommonName: "dev-1"})
-	config := &tls.Config{Certificates: []tls.Certificate{
+	return m, &tls.Config{Certificates: []tls.Certificate{
 		issue(t, ca, pki.IssueRequest{Profile: pki.ProfileServer, CommonName: memoryHost, DNSNames: []string{memoryHost}})}}
+}
+
+func serveMemory(t *testing.T, handler http.HandlerFunc) *memory {
+	t.Helper()
+	m, config := newMemory(t)
 	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		each := config.Clone()
 		each.ClientAuth = m.auth
@@ -195,4 +201,20 @@ func must[T any](t *testing.T) func(T, error) T {
 		}
 		return v
 	}
+}
+
+// refuseDial notes the address and fails.
+func refuseDial(address *string) func(context.Context, string, string) (net.Conn, error) {
+	return func(_ context.Context, _, addr string) (net.Conn, error) {
+		*address = addr
+		return nil, errors.New("no network here")
+	}
+}
+
+// settled passes on the outcome of a registration once the server has nothing
+// more to do for it, so that a test may look at what the server saw. It is for
+// synctest bubbles.
+func settled(result device.Result, err error) (device.Result, error) {
+	synctest.Wait()
+	return result, err
 }

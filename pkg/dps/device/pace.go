@@ -40,3 +40,14 @@ func (p *pacer) wait(ctx context.Context, delay time.Duration) error {
 	p.sent = append(p.sent, time.Now())
 	return nil
 }
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

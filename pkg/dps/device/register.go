@@ -10,7 +10,6 @@ import (
 
 	"github.com/dpskit/dpskit/pkg/dps"
 	"github.com/dpskit/dpskit/pkg/dps/internal/oneline"
-	"github.com/dpskit/dpskit/pkg/dps/internal/rest"
 )
 
 // maxPayload is the service's limit for a message, in bytes.
@@ -42,9 +41,10 @@ func (c *Client) Register(ctx context.Context, opts *RegisterOptions) (Result, e
 	if err != nil {
 		return Result{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.maxWait)
+	ctx, cancel := context.WithTimeout(ctx, c.opts.MaxWait)
 	defer cancel()
-	defer c.transport.CloseIdleConnections()
+	r.exchange = c.newExchange(r.op)
+	defer r.exchange.close()
 	return r.run(ctx, body)
 }
 
@@ -65,22 +65,24 @@ func (c *Client) body(op string, payload json.RawMessage) ([]byte, error) {
 	return body, nil
 }
 
+// registerAgain are statuses that a register request is repeated for, beside the
+// usual ones: the same device registering twice at once is told 409; one of them
+// has to come back.
+var registerAgain = []int{http.StatusConflict}
+
 // registration is the state of one Register.
 type registration struct {
-	client *Client
-	opts   *RegisterOptions
-	op     string
-	polls  pacer
+	client   *Client
+	opts     *RegisterOptions
+	op       string
+	exchange exchange
+	polls    pacer
 }
 
 func (r *registration) run(ctx context.Context, body []byte) (Result, error) {
 	c := r.client
-	start := c.now()
-	path := rest.Path(c.scope, "registrations", c.id)
-	// The same device registering twice at once is told 409; one of them has to
-	// come back.
-	op, wait, err := r.send(ctx, &rest.Call{Op: r.op, RetryStatus: []int{http.StatusConflict}},
-		rest.Request{Method: http.MethodPut, Path: path + "/register", Body: body})
+	start := c.config.Now()
+	op, wait, err := r.exchange.send(ctx, question{body: body})
 	for err == nil {
 		if r.opts.Progress != nil {
 			r.opts.Progress(oneline.Clean(op.outcome(), 32))
@@ -95,55 +97,19 @@ func (r *registration) run(ctx context.Context, body []byte) (Result, error) {
 		if err = r.polls.wait(ctx, wait); err != nil {
 			return Result{}, &dps.Error{Op: r.op, Err: err,
 				Message: fmt.Sprintf("still %s after %s (operation %s): %v", op.outcome(),
-					c.now().Sub(start).Round(time.Second), oneline.Clean(op.OperationID, 80), err)}
+					c.config.Now().Sub(start).Round(time.Second), oneline.Clean(op.OperationID, 80), err)}
 		}
 		id := op.OperationID
-		// The poll address is built from the operation id: the service's Location
-		// header has pointed elsewhere.
-		op, wait, err = r.send(ctx, &rest.Call{Op: r.op},
-			rest.Request{Method: http.MethodGet, Path: path + rest.Path("operations", id)})
+		op, wait, err = r.exchange.send(ctx, question{operationID: id})
 		if op.OperationID == "" {
 			op.OperationID = id
 		}
 	}
-	return Result{}, err
-}
-
-// send makes one request and returns the operation and the delay before the
-// next poll.
-func (r *registration) send(ctx context.Context, call *rest.Call, request rest.Request) (operation, time.Duration, error) {
-	resp, err := r.client.rest.Do(ctx, call, request)
-	if err != nil {
-		return operation{}, 0, r.explainable(err)
-	}
-	var op operation
-	if err := json.Unmarshal(resp.Body, &op); err != nil {
-		return operation{}, 0, rest.Unexpected(call, resp, "the answer is not the state of an operation")
-	}
-	switch {
-	case op.outcome() == "":
-		return operation{}, 0, rest.Unexpected(call, resp, "the answer has no status")
-	case op.OperationID == "" && request.Method == http.MethodPut && isRunning(op):
-		return operation{}, 0, rest.Unexpected(call, resp, "the answer has no operation id")
-	}
-	return op, r.client.delay(resp), nil
+	return Result{}, r.explainable(err)
 }
 
 func isRunning(op operation) bool {
 	return op.outcome() == StatusAssigning || op.outcome() == StatusUnassigned
-}
-
-// delay is what the answer asks for, within the cap; defaultPoll if it does not.
-func (c *Client) delay(resp *rest.Response) time.Duration {
-	now := c.now()
-	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
-		now = date
-	}
-	asked, ok := dps.ParseRetryAfter(resp.Header.Get("Retry-After"), now)
-	if !ok {
-		return defaultPoll
-	}
-	return min(asked, c.maxDelay)
 }
 
 // explainable adds to a refusal what only the device knows.

@@ -1,33 +1,87 @@
 package device
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"net/http"
+	"encoding/json"
+	"fmt"
 	"sync/atomic"
 	"time"
 )
 
+// Transport is how a device reaches the service. Results and errors are the same
+// over each.
+type Transport string
+
+// Transports of ClientOptions.
+const (
+	// TransportHTTPS sends a request for each question, on port 443.
+	TransportHTTPS Transport = "https"
+	// TransportMQTT keeps a connection over TLS, on port 8883.
+	TransportMQTT Transport = "mqtt"
+	// TransportMQTTWS keeps a connection through a WebSocket, on port 443. It
+	// passes where only HTTPS does, and heeds a proxy.
+	TransportMQTTWS Transport = "mqtt-ws"
+)
+
+// AllTransports returns every transport, the default first.
+func AllTransports() []Transport {
+	return []Transport{TransportHTTPS, TransportMQTT, TransportMQTTWS}
+}
+
+// ParseTransport reads the name of a transport.
+func ParseTransport(name string) (Transport, error) {
+	for _, t := range AllTransports() {
+		if name == string(t) {
+			return t, nil
+		}
+	}
+	return "", fmt.Errorf("parse transport %q: want https, mqtt or mqtt-ws", name)
+}
+
+// exchange carries the requests of one registration.
+type exchange interface {
+	// send makes one request, repeats it where that is safe and may help, and
+	// returns the operation and the delay before the next poll.
+	send(ctx context.Context, q question) (operation, time.Duration, error)
+	// close gives back what the exchange holds.
+	close()
+}
+
+// question is one request of a registration.
+type question struct {
+	// body is that of a register request; nil asks for an operation.
+	body        []byte
+	operationID string
+}
+
+func (q question) register() bool { return q.body != nil }
+
+func (q question) name() string {
+	if q.register() {
+		return "register"
+	}
+	return "poll"
+}
+
+// decodeAnswer reads the state of an operation. The text says what is wrong with
+// an answer that is none.
+func decodeAnswer(data []byte, q question) (op operation, wrong string) {
+	switch err := json.Unmarshal(data, &op); {
+	case err != nil:
+		return operation{}, "the answer is not the state of an operation"
+	case op.outcome() == "":
+		return operation{}, "the answer has no status"
+	case op.OperationID == "" && q.register() && isRunning(op):
+		return operation{}, "the answer has no operation id"
+	}
+	return op, ""
+}
+
 // handshake remembers whether a server asked for the client certificate. One
 // that does not, such as a proxy that ends TLS, cannot know the device.
 type handshake struct{ asked atomic.Bool }
-
-// newTransport presents the certificate of id, if it has one, on every
-// connection. HTTP/2 is off: it forbids the renegotiation by which some servers
-// ask for a certificate late.
-func newTransport(id identity, shake *handshake, opts *ClientOptions) *http.Transport {
-	t := &http.Transport{
-		DialContext:         opts.DialContext,
-		MaxIdleConns:        2,
-		IdleConnTimeout:     30 * time.Second,
-		TLSHandshakeTimeout: 15 * time.Second,
-		TLSClientConfig:     newTLSConfig(id, shake, opts.RootCAs),
-	}
-	if t.DialContext == nil {
-		t.Proxy = http.ProxyFromEnvironment
-	}
-	return t
-}
 
 // newTLSConfig gives the certificate by callback because a list would be matched
 // against the CAs that the server names, and dropped without a word if none

@@ -82,7 +82,7 @@ func TestWaiting(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var visits []visit
 				m := serveMemory(t, script(&visits, tt.replies...))
-				got, err := m.client(t).Register(t.Context(), nil)
+				got, err := settled(m.client(t).Register(t.Context(), nil))
 				if err != nil || got.AssignedHub != "h" || got.DeviceID != "d" || got.Status != "assigned" || got.OperationID != "4.op/1" {
 					t.Errorf("got %+v, %v", got, err)
 				}
@@ -100,7 +100,7 @@ func TestPollingStaysBelowTheLimit(t *testing.T) {
 		m := serveMemory(t, script(&visits, reply{200, "0", assigning}))
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
-		_, err := m.client(t).Register(ctx, nil)
+		_, err := settled(m.client(t).Register(ctx, nil))
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
@@ -120,7 +120,7 @@ func TestRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var visits []visit
 		m := serveMemory(t, script(&visits, reply{202, "0", assigning}, reply{200, "", assigned}))
-		if _, err := m.client(t).Register(t.Context(), &device.RegisterOptions{Payload: []byte(`{"a": 1}`)}); err != nil {
+		if _, err := settled(m.client(t).Register(t.Context(), &device.RegisterOptions{Payload: []byte(`{"a": 1}`)})); err != nil {
 			t.Fatal(err)
 		}
 		want := []visit{
@@ -147,7 +147,7 @@ func TestTransientRefusalsAreRepeated(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var visits []visit
 				m := serveMemory(t, script(&visits, tt.replies...))
-				if _, err := m.client(t).Register(t.Context(), nil); err != nil {
+				if _, err := settled(m.client(t).Register(t.Context(), nil)); err != nil {
 					t.Error(err)
 				}
 				// Jitter adds up to a tenth.
@@ -167,7 +167,7 @@ func TestFinalRefusalsAreNot(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var visits []visit
 			m := serveMemory(t, script(&visits, reply{status, "", ""}))
-			_, err := m.client(t).Register(t.Context(), nil)
+			_, err := settled(m.client(t).Register(t.Context(), nil))
 			if wantError(t, err, sentinel, 0); len(visits) != 1 {
 				t.Errorf("%d: %d requests", status, len(visits))
 			}
@@ -176,7 +176,7 @@ func TestFinalRefusalsAreNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var visits []visit
 		m := serveMemory(t, script(&visits, reply{202, "1", assigning}, reply{404, "", `{"errorCode":404000}`}))
-		_, err := m.client(t).Register(t.Context(), nil)
+		_, err := settled(m.client(t).Register(t.Context(), nil))
 		if wantError(t, err, dps.ErrNotFound, 404000); len(visits) != 2 {
 			t.Errorf("%d requests", len(visits))
 		}
@@ -188,7 +188,7 @@ func TestWaitingEnds(t *testing.T) {
 		var visits []visit
 		m := serveMemory(t, script(&visits, reply{202, "3", assigning}))
 		start := time.Now()
-		_, err := m.client(t, func(o *device.ClientOptions) { o.MaxWait = 20 * time.Second }).Register(t.Context(), nil)
+		_, err := settled(m.client(t, func(o *device.ClientOptions) { o.MaxWait = 20 * time.Second }).Register(t.Context(), nil))
 		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, dps.ErrUnavailable) {
 			t.Errorf("got %v", err)
 		}
@@ -205,7 +205,7 @@ func TestWaitingEnds(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(5*time.Second, cancel)
 		start := time.Now()
-		_, err := m.client(t).Register(ctx, nil)
+		_, err := settled(m.client(t).Register(ctx, nil))
 		if took := time.Since(start); !errors.Is(err, context.Canceled) || errors.Is(err, dps.ErrUnavailable) || took != 5*time.Second {
 			t.Errorf("took %v: %v", took, err)
 		}
@@ -214,7 +214,7 @@ func TestWaitingEnds(t *testing.T) {
 		var visits []visit
 		m := serveMemory(t, script(&visits, reply{202, "60", assigning}))
 		start := time.Now()
-		_, err := m.client(t).Register(t.Context(), nil)
+		_, err := settled(m.client(t).Register(t.Context(), nil))
 		if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took != device.DefaultMaxWait {
 			t.Errorf("by default it took %v: %v", took, err)
 		}
@@ -242,7 +242,7 @@ func TestLateRefusals(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var visits []visit
 				m := serveMemory(t, script(&visits, reply{202, "1", assigning}, reply{200, "", tt.body}))
-				_, err := m.client(t).Register(t.Context(), nil)
+				_, err := settled(m.client(t).Register(t.Context(), nil))
 				var refusal *device.RegistrationError
 				if !errors.As(err, &refusal) || !errors.Is(err, device.ErrRefused) {
 					t.Fatalf("got %v", err)
@@ -276,7 +276,7 @@ func TestUnreadableAnswers(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var visits []visit
 				m := serveMemory(t, script(&visits, first))
-				_, err := m.client(t).Register(t.Context(), nil)
+				_, err := settled(m.client(t).Register(t.Context(), nil))
 				if wantError(t, err, dps.ErrUnexpectedAnswer, 0); len(visits) != 1 {
 					t.Errorf("%d requests", len(visits))
 				}
@@ -290,7 +290,7 @@ func TestServerThatDoesNotAsk(t *testing.T) {
 		var visits []visit
 		m := serveMemory(t, script(&visits, reply{401, "", `{"errorCode":401002,"message":"Invalid certificate."}`}))
 		m.auth = tls.NoClientCert
-		_, err := m.client(t).Register(t.Context(), nil)
+		_, err := settled(m.client(t).Register(t.Context(), nil))
 		refusal := wantError(t, err, dps.ErrUnauthorized, 401002)
 		if refusal == nil || !strings.HasPrefix(refusal.Detail, "the server did not ask for a client certificate; ") || visits[0].certificates != 0 {
 			t.Errorf("got %+v", refusal)

@@ -61,20 +61,28 @@ func callFrom(ctx context.Context) (call *Call, found bool) {
 
 // Start returns a context that carries call, its deadline and its retry rules.
 func (c Config) Start(ctx context.Context, call *Call) (context.Context, context.CancelFunc) {
-	c = c.withDefaults()
+	c = c.WithDefaults()
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	retry := c.retryOptions()
 	deadline, _ := ctx.Deadline()
-	loopback := func(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) && isLoopbackDial(err) }
 	retry.ShouldRetry = func(resp *http.Response, err error) bool {
 		if err != nil {
-			return call.retryError(err) && !loopback(err)
+			return call.MayRetry(0, err)
 		}
 		// A delay beyond the deadline ends the call now, with the refusal as its
 		// error, not later with a bare timeout. ctx.Deadline is on the real clock.
-		return call.retryStatus(resp.StatusCode) && time.Until(deadline) > call.delay
+		return call.MayRetry(resp.StatusCode, nil) && time.Until(deadline) > call.delay
 	}
 	return context.WithValue(policy.WithRetryOptions(ctx, retry), callKey{}, call), cancel
+}
+
+// MayRetry tells whether a request that ended with this status, or without an
+// answer and with err, may be sent again. It is the same for every transport.
+func (c *Call) MayRetry(status int, err error) bool {
+	if err != nil {
+		return c.retryError(err) && !(errors.Is(err, syscall.ECONNREFUSED) && isLoopbackDial(err))
+	}
+	return c.retryStatus(status)
 }
 
 // retryStatus tells whether an answer with this status may be asked for again.

@@ -29,7 +29,7 @@ type Client struct {
 // NewClient returns a client for https://host. The name goes into the
 // User-Agent; auth, which may be nil, runs on every attempt.
 func NewClient(name, host, apiVersion string, auth policy.Policy, config Config) *Client {
-	config = config.withDefaults()
+	config = config.WithDefaults()
 	options := config.ClientOptions()
 	var perRetry []policy.Policy
 	if auth != nil {

@@ -41,7 +41,8 @@ type Config struct {
 	Jitter func() float64
 }
 
-func (c Config) withDefaults() Config {
+// WithDefaults returns c with every default filled in.
+func (c Config) WithDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -87,7 +88,7 @@ func (c Config) retryOptions() policy.RetryOptions {
 // ClientOptions returns the options for an azcore pipeline that behaves as this
 // package promises. Requests through it need a context from [Config.Start].
 func (c Config) ClientOptions() policy.ClientOptions {
-	c = c.withDefaults()
+	c = c.WithDefaults()
 	return policy.ClientOptions{
 		Retry:            c.retryOptions(),
 		Telemetry:        policy.TelemetryOptions{ApplicationID: "dpskit"},

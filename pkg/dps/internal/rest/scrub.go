@@ -16,21 +16,32 @@ const minSecret = 8
 // secrets of the call and the parts of its Authorization header.
 func secretsOf(call *Call, req *http.Request) []string {
 	var list []string
-	add := func(s string) {
-		if len(s) >= minSecret {
-			list = append(list, s, url.QueryEscape(s))
-		}
-	}
 	for _, s := range call.Secrets {
-		add(s.Reveal())
+		list = addSecret(list, s.Reveal())
 	}
-	_, credentials, _ := strings.Cut(req.Header.Get("Authorization"), " ")
-	add(credentials)
-	if fields, err := url.ParseQuery(credentials); err == nil {
-		add(fields.Get("sig"))
+	return addToken(list, req.Header.Get("Authorization"))
+}
+
+func addSecret(list []string, s string) []string {
+	if len(s) >= minSecret {
+		list = append(list, s, url.QueryEscape(s))
 	}
 	return list
 }
+
+// addToken adds the parts of an Authorization header.
+func addToken(list []string, header string) []string {
+	_, credentials, _ := strings.Cut(header, " ")
+	list = addSecret(list, credentials)
+	if fields, err := url.ParseQuery(credentials); err == nil {
+		list = addSecret(list, fields.Get("sig"))
+	}
+	return list
+}
+
+// ScrubToken cuts the token that a request of another transport carried from
+// what the server said.
+func ScrubToken(e *dps.Error, token string) { scrubError(e, addToken(nil, token)) }
 
 // scrub replaces each secret in text, which is clean already; also the beginning
 // of one where the text was cut.

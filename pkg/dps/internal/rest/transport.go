@@ -55,7 +55,7 @@ func (t transport) Do(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := t.client.Do(req)
 	if err != nil {
-		return nil, classify(err)
+		return nil, Classify(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	limit := int64(MaxBody)
@@ -106,9 +106,9 @@ func isCutOff(body []byte) bool {
 	return errors.Is(json.NewDecoder(bytes.NewReader(body)).Decode(&value), io.ErrUnexpectedEOF)
 }
 
-// classify drops the method and address that net/http puts around a cause (the
+// Classify drops the method and address that net/http puts around a cause (the
 // operation is named by our own error) and marks what must not be retried.
-func classify(err error) error {
+func Classify(err error) error {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err
