@@ -27,7 +27,6 @@ func TestFleetFlags(t *testing.T) {
 		want deviceOptions
 	}{
 		{"numbers", "--count 100 --prefix dev-", with(func(*deviceOptions) {})},
-		{"an empty prefix", "--count 100 --prefix=", with(func(o *deviceOptions) { o.Fleet.Prefix = "" })},
 		{"a start", "--count 100 --prefix dev- --start 0", with(func(o *deviceOptions) { o.Fleet.Start = 0 })},
 		{"a file", "--from-file ids.csv", with(func(o *deviceOptions) {
 			o.Fleet.Count, o.Fleet.Prefix, o.Fleet.FromFile = 0, "", "ids.csv"
@@ -64,6 +63,7 @@ func TestFleetFlags(t *testing.T) {
 func TestFleetFlagsRefused(t *testing.T) {
 	tests := []struct{ args, want string }{
 		{"--count 5", "--count needs --prefix"},
+		{"--count 5 --prefix=", "flag --prefix has an empty value"},
 		{"--count 0 --prefix d", "invalid --count 0: want 1 to"},
 		{"--count -1 --prefix d", "invalid --count -1"},
 		{"--count 99999999 --prefix d", "invalid --count 99999999"},
@@ -73,12 +73,12 @@ func TestFleetFlagsRefused(t *testing.T) {
 		{"--count 5 --prefix d --from-file f", "exclude each other"},
 		{"--from-file f --prefix d", "--prefix goes with --count"},
 		{"--from-file f --start 2", "--start goes with --count"},
-		{"--from-file=", "--from-file is empty"},
+		{"--from-file=", "flag --from-file has an empty value"},
 		{"--from-file - --pfx-password-file -", "standard input"},
 		{"--count 5 --prefix d --output-format rar", `invalid --output-format "rar": want files, tar or zip`},
 		{"--count 5 --prefix d --shard 8/8", "count from 0"},
 		{"--count 5 --prefix d --shard 1", "invalid --shard"},
-		{"--count 5 --prefix d --shard=", "invalid --shard"},
+		{"--count 5 --prefix d --shard=", "flag --shard has an empty value"},
 		{"--count 5 --prefix d --self-signed", "--self-signed is for devices"},
 		{"--count 5 --prefix d --name n", "--name is for devices"},
 		{"--count 5 --prefix d --broken expired", "--broken is for devices"},
