@@ -39,7 +39,8 @@ func ParsePFXProfile(s string) (PFXProfile, error) {
 	return "", fmt.Errorf("parse pfx profile %q: known profiles are %s", clip(s), strings.Join(names, ", "))
 }
 
-// PFXOptions describes a PKCS#12 file. The zero value is modern with an empty password.
+// PFXOptions describes a PKCS#12 file. The zero value is modern with an empty password. The file has no friendly
+// name, because go-pkcs12 writes none beside a key.
 type PFXOptions struct {
 	Profile  PFXProfile
 	Password string // any characters of the basic multilingual plane
@@ -56,7 +57,7 @@ func (o PFXOptions) Check() error {
 }
 
 // PFX returns the bundle as a PKCS#12 file: the key, its certificate, and every issuer up to the root, which is what
-// the device SDKs need to present the whole chain.
+// the device SDKs need to present the whole chain. The file is read back and compared before it is returned.
 func (b *Bundle) PFX(opts PFXOptions) ([]byte, error) {
 	var encoder *pkcs12.Encoder
 	switch opts.Profile {
@@ -90,7 +91,30 @@ func (b *Bundle) PFX(opts PFXOptions) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode pfx of %q: %v", name, err)
 	}
+	if err := b.checkPFX(data, opts.Password); err != nil {
+		return nil, fmt.Errorf("encode pfx of %q: read it back: %w", name, err)
+	}
 	return data, nil
+}
+
+// checkPFX reads a file back and compares everything in it with the bundle.
+func (b *Bundle) checkPFX(data []byte, password string) error {
+	key, leaf, issuers, err := pkcs12.DecodeChain(data, password)
+	if err != nil {
+		return pfxError(err)
+	}
+	same, ok := b.Key.(interface {
+		Equal(x crypto.PrivateKey) bool
+	})
+	switch {
+	case !ok || !same.Equal(key):
+		return ErrKeyMismatch
+	case !leaf.Equal(b.Certificate):
+		return fmt.Errorf("it has the certificate %q", subjectName(leaf))
+	case !slices.EqualFunc(issuers, b.Issuers, (*x509.Certificate).Equal):
+		return fmt.Errorf("it has %d other issuers, want %d", len(issuers), len(b.Issuers))
+	}
+	return nil
 }
 
 // checkPFXPassword refuses what the UCS-2 passwords of PKCS#12 cannot hold.

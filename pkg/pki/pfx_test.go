@@ -226,6 +226,35 @@ func TestDecodePFXBombs(t *testing.T) {
 	}
 }
 
+// A file that holds anything else than the bundle is not handed out.
+func TestPFXSelfTest(t *testing.T) {
+	b, other := pkitest.Device(t, "self"), pkitest.Device(t, "other")
+	write := func(b pki.Bundle) []byte {
+		data, err := pkcs12.Modern2023.Encode(b.Key, b.Certificate, b.Issuers, "x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	if err := pki.CheckPFX(b, write(*b), "x"); err != nil {
+		t.Errorf("the bundle itself: %v", err)
+	}
+	short, leaf, key := *b, *b, *b
+	short.Issuers = short.Issuers[:len(short.Issuers)-1]
+	leaf.Certificate = other.Certificate
+	key.Key = other.Key
+	for name, data := range map[string][]byte{
+		"a short chain": write(short), "another leaf": write(leaf), "another key": write(key), "a damaged file": write(*b)[1:],
+	} {
+		if err := pki.CheckPFX(b, data, "x"); err == nil {
+			t.Errorf("%s is taken for the bundle", name)
+		}
+	}
+	if err := pki.CheckPFX(b, write(*b), "y"); !errors.Is(err, pki.ErrWrongPassphrase) {
+		t.Errorf("another password: got %v, want ErrWrongPassphrase", err)
+	}
+}
+
 // Rounds that are fine each by itself are added up, and so are the containers.
 func TestDecodePFXBudget(t *testing.T) {
 	b := pkitest.Device(t, "budget")
