@@ -123,6 +123,7 @@ func (e *Emulator) serve(ctx context.Context) error {
 	device := e.devicePlane()
 	e.broker = mqtt.New(mqtt.Config{
 		Plane: deviceapi.Plane{Config: device}, Logger: e.settings.Logger, Now: e.settings.Now, TLS: tlsConfig,
+		Faults: e.faults,
 	})
 	planes, err := e.planes(device)
 	if err != nil {

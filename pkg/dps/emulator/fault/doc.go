@@ -54,6 +54,11 @@
 // The word real-throttle stands for the limits that the service documents, see
 // [RealThrottle].
 //
+// Over MQTT the operations of the device plane are hit alike, but for what it
+// has no place for: there is no header x-emulator-fault, only the log, and
+// retry-after=date: and Nms become absent. reset, close and drop-ack come
+// instead of PUBACK; bytes and pieces are those of the answering PUBLISH.
+//
 // # Reproducible
 //
 // Whether a request is hit depends on the rules, the seed, and which request of

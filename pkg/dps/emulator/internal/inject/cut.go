@@ -2,7 +2,6 @@ package inject
 
 import (
 	"crypto/tls"
-	"net"
 	"net/http"
 )
 
@@ -13,13 +12,11 @@ func (s *strike) cut(reset bool) {
 	if err != nil { // no connection that can be taken over
 		panic(http.ErrAbortHandler)
 	}
-	raw := conn
-	if wrapped, ok := conn.(*tls.Conn); ok {
-		raw = wrapped.NetConn()
+	if wrapped, ok := conn.(*tls.Conn); ok && reset {
+		conn = wrapped.NetConn()
 	}
-	if tcp, ok := raw.(*net.TCPConn); ok && reset {
-		_ = tcp.SetLinger(0)
-		_ = tcp.Close()
+	if reset {
+		Reset(conn)
 		return
 	}
 	_ = conn.Close()

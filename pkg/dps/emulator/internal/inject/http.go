@@ -2,8 +2,6 @@ package inject
 
 import (
 	"bytes"
-	"context"
-	"encoding/json"
 	"io"
 	"log/slog"
 	"maps"
@@ -13,7 +11,6 @@ import (
 	"time"
 
 	"github.com/dpskit/dpskit/pkg/dps/emulator/fault"
-	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/refuse"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/web"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/wire"
 )
@@ -56,30 +53,6 @@ func (in *Injector) Wrap(next http.Handler, h HTTP) http.Handler {
 	})
 }
 
-// LogDecision writes the record of a rule that has struck.
-func LogDecision(ctx context.Context, logger *slog.Logger, req Request, d *Decision, requestID string) {
-	logger.LogAttrs(ctx, slog.LevelInfo, "fault injected",
-		slog.String("rule", d.Rule), slog.Int("n", d.N), slog.String("plane", string(req.Plane)), slog.String("op", req.Op),
-		slog.String("id", req.ID), slog.String("request_id", requestID))
-}
-
-// Wait sleeps for the delay of d, until ctx or the Injector ends, and reports
-// whether it may go on.
-func (in *Injector) Wait(ctx context.Context, delay time.Duration) bool {
-	if delay <= 0 {
-		return true
-	}
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-	case <-in.stopped:
-	}
-	return false
-}
-
 // strike is one request that is hit.
 type strike struct {
 	*Decision
@@ -103,12 +76,12 @@ func (s *strike) serve(next http.Handler) {
 		_, _ = io.Copy(io.Discard, io.LimitReader(s.r.Body, maxDrain))
 		s.cut(s.Kind == fault.Reset)
 	case fault.Throttle:
-		s.refuse(http.StatusTooManyRequests)
+		s.refuse()
 	case fault.Status:
 		if s.Committed {
 			s.record(next)
 		}
-		s.refuse(s.Status)
+		s.refuse()
 	case fault.DropAck:
 		s.record(next)
 		s.cut(true)
@@ -168,42 +141,29 @@ func (s *strike) record(next http.Handler) *recorded {
 }
 
 // refuse answers with the error body of the plane.
-func (s *strike) refuse(status int) {
-	refusal := &refuse.Refusal{
-		Status: status, Code: s.Code, Rule: "fault", Message: http.StatusText(status) + ".",
-	}
+func (s *strike) refuse() {
+	refusal := s.Refusal()
 	render := wire.NewServiceError
 	if s.req.Plane == fault.ARM {
 		render = wire.NewARMError
 		if s.Code == 0 {
-			refusal.ErrorCode = strings.ReplaceAll(http.StatusText(status), " ", "")
+			refusal.ErrorCode = strings.ReplaceAll(http.StatusText(refusal.Status), " ", "")
 		}
 	}
-	if refusal.Code == 0 {
-		refusal.Code = status * 1000
-	}
-	a := &recorded{header: s.w.Header().Clone(), status: status}
+	a := &recorded{header: s.w.Header().Clone(), status: refusal.Status}
 	body, _ := web.Encode(render(refusal, s.id, s.http.Now())) // strings and numbers always encode
 	a.body.Write(body)
 	a.header.Set("Content-Type", "application/json; charset=utf-8")
-	if s.Kind == fault.Throttle {
-		a.header.Set("Retry-After", strconv.Itoa(int((s.Wait+time.Second-1)/time.Second)))
-	}
+	maps.Copy(a.header, refusal.Header)
 	s.send(a)
 }
 
 // assigning makes an answer to a poll say that it is not done yet.
 func (s *strike) assigning(a *recorded) *recorded {
-	var status wire.OperationStatus
-	if a.status != http.StatusOK || json.Unmarshal(a.body.Bytes(), &status) != nil || status.RegistrationState == nil {
+	body, ok := StillAssigning(a.body.Bytes())
+	if a.status != http.StatusOK || !ok {
 		return a
 	}
-	body, _ := web.Encode(wire.OperationStatus{ // as above
-		OperationID: status.OperationID, Status: wire.RegistrationAssigning,
-		RegistrationState: &wire.DeviceResult{
-			RegistrationID: status.RegistrationState.RegistrationID, Status: wire.RegistrationAssigning,
-		},
-	})
 	a.body.Reset()
 	a.body.Write(body)
 	a.header.Set("Retry-After", s.http.RetryAfter)

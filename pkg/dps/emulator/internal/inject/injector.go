@@ -18,6 +18,8 @@ type Request struct {
 	Op, ID string
 	// Operation is the operation id of a poll.
 	Operation string
+	// Transport is for the log only; "" is HTTPS.
+	Transport string
 }
 
 // Decision is a rule that has struck.

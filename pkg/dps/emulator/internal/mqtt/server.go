@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/deviceapi"
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/inject"
 )
 
 // Names of the transports in the log.
@@ -33,6 +34,8 @@ type Config struct {
 	Plane  deviceapi.Plane
 	Logger *slog.Logger
 	Now    func() time.Time
+	// Faults are what goes wrong on request; nil is nothing.
+	Faults *inject.Injector
 	// TLS is for connections that [Server.Serve] accepts.
 	TLS *tls.Config
 	// MaxConnections bounds all connections together; 0 means

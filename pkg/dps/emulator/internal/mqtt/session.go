@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dpskit/dpskit/pkg/dps/emulator/fault"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/provision"
 )
 
@@ -214,12 +215,19 @@ func (se *session) publish(ctx context.Context, p publish) error {
 	if err != nil {
 		return err
 	}
-	if p.qos == 1 {
+	s := se.decide(ctx, r)
+	if err := se.before(ctx, s); err != nil {
+		return err
+	}
+	if p.qos == 1 && s.Kind != fault.DropAck {
 		if err := se.write(encodePuback(p.id)); err != nil {
 			return err
 		}
 	}
-	a := se.answer(ctx, r, p.payload)
+	a, err := se.struck(ctx, s, r, p.payload)
+	if err != nil {
+		return err
+	}
 	if err := sleep(ctx, responseDelay); err != nil {
 		return err
 	}
@@ -232,7 +240,7 @@ func (se *session) publish(ctx context.Context, p publish) error {
 	if out.qos > 0 {
 		out.id = se.nextID()
 	}
-	return se.write(encodePublish(out))
+	return se.writeStruck(ctx, s, encodePublish(out), len(out.payload))
 }
 
 func (se *session) nextID() uint16 {
