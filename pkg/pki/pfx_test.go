@@ -255,6 +255,25 @@ func TestPFXSelfTest(t *testing.T) {
 	}
 }
 
+func TestGuessPFXProfile(t *testing.T) {
+	b := pkitest.Device(t, "guess")
+	for _, want := range pki.AllPFXProfiles() {
+		data, err := b.PFX(pki.PFXOptions{Profile: want, Password: "x"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := pki.GuessPFXProfile(data); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if got := pki.GuessPFXProfile(data[:len(data)-1]); got != "" {
+			t.Errorf("a cut file is %q", got)
+		}
+	}
+	if got := pki.GuessPFXProfile(b.CertificatePEM()); got != "" {
+		t.Errorf("PEM is %q", got)
+	}
+}
+
 // Rounds that are fine each by itself are added up, and so are the containers.
 func TestDecodePFXBudget(t *testing.T) {
 	b := pkitest.Device(t, "budget")

@@ -130,6 +130,29 @@ func boundPFX(data []byte, password string) error {
 	return nil
 }
 
+// GuessPFXProfile returns the profile that a PKCS#12 file was written with, as far as its outer layers tell: legacy
+// for every encryption older than PBES2, empty for what is no PKCS#12 file with encrypted certificates.
+func GuessPFXProfile(data []byte) PFXProfile {
+	var file pfxFile
+	var safe []byte
+	var parts []pfxContent
+	if len(data) > maxInput || unmarshalAll(data, &file) != nil ||
+		unmarshalAll(file.AuthSafe.Content.Bytes, &safe) != nil || unmarshalAll(safe, &parts) != nil {
+		return ""
+	}
+	for _, part := range parts {
+		var enc pfxEncrypted
+		if !part.Type.Equal(oidEncryptedData) || unmarshalAll(part.Content.Bytes, &enc) != nil {
+			continue
+		}
+		if enc.Info.Algorithm.Algorithm.Equal(oidPBES2) {
+			return PFXModern
+		}
+		return PFXLegacy
+	}
+	return ""
+}
+
 func (c *pfxCost) mac(mac pfxMAC) error {
 	if !mac.Digest.Algorithm.Algorithm.Equal(oidPBMAC1) {
 		if len(mac.Digest.Algorithm.Algorithm) == 0 {

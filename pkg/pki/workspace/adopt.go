@@ -152,7 +152,13 @@ func adoptOne(f *folder, name, stem string, keys bool) (Entry, *x509.Certificate
 	if name == RootName && profile != pki.ProfileRoot {
 		return Entry{}, nil, fmt.Errorf("read %q: it is no self-signed ca", f.show(files.Certificate))
 	}
-	return newEntry(name, "", profile, cert, files), cert, nil
+	e := newEntry(name, "", profile, cert, files)
+	if files.PFX != "" {
+		if data, err := f.read(files.PFX, maxFile); err == nil { // one that cannot be read has no known profile
+			e.PFXProfile = pki.GuessPFXProfile(data)
+		}
+	}
+	return e, cert, nil
 }
 
 // linkCAs fills in which entry issued which.

@@ -37,7 +37,9 @@ func (d *draft) putCA(name string, p parcel, force bool) error {
 	if err := d.putPFX(p, all, &files, force); err != nil {
 		return err
 	}
-	d.entries[name] = newEntry(name, p.ca, p.bundle.Profile, p.bundle.Certificate, files)
+	e := newEntry(name, p.ca, p.bundle.Profile, p.bundle.Certificate, files)
+	e.PFXProfile = p.pfxProfile
+	d.entries[name] = e
 	return nil
 }
 

@@ -62,7 +62,9 @@ type Entry struct {
 	SHA256Thumbprint string      `json:"sha256Thumbprint"`
 	KeyType          pki.KeyType `json:"keyType,omitempty"` // empty when it is none that package pki makes
 	Files            Files       `json:"files"`
-	Broken           pki.Fault   `json:"broken,omitempty"` // what is wrong with it on purpose; empty when nothing is
+	// PFXProfile is the profile of the PFX, empty when there is none or its profile is not known.
+	PFXProfile pki.PFXProfile `json:"pfxProfile,omitempty"`
+	Broken     pki.Fault      `json:"broken,omitempty"` // what is wrong with it on purpose; empty when nothing is
 }
 
 type manifest struct {
@@ -154,6 +156,11 @@ func (e Entry) check() error {
 	}
 	if _, err := pki.ParseProfile(string(e.Profile)); err != nil {
 		return err
+	}
+	if e.PFXProfile != "" {
+		if _, err := pki.ParsePFXProfile(string(e.PFXProfile)); err != nil {
+			return err
+		}
 	}
 	if len(e.SHA256Thumbprint) != 64 {
 		return fmt.Errorf("%q has no sha256Thumbprint", e.Name)

@@ -36,6 +36,7 @@ func TestManifestContent(t *testing.T) {
 		Name: "dev-1", Profile: pki.ProfileDevice, Subject: "CN=dev-1", Issuer: "CN=" + pki.DefaultIntermediateCN,
 		CA: "intermediate", Serial: strings.ToUpper(c.SerialNumber.Text(16)), NotBefore: c.NotBefore, NotAfter: c.NotAfter,
 		SHA1Thumbprint: pki.SHA1Thumbprint(c), SHA256Thumbprint: pki.SHA256Thumbprint(c), KeyType: pki.KeyECP256,
+		PFXProfile: pki.PFXModern,
 		Files: workspace.Files{
 			Certificate: "certs/dev-1.cert.pem", FullChain: "certs/dev-1-full-chain.cert.pem", Key: "private/dev-1.key.pem",
 			PFX: "certs/dev-1.cert.pfx", PFXPassword: "private/dev-1.pfx.password",

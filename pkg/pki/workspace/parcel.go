@@ -22,6 +22,7 @@ type parcel struct {
 	key         []byte // PEM; nil when no key file is to be written
 	pfx         []byte // nil when none is asked for
 	pfxPassword []byte // nil when it is not kept
+	pfxProfile  pki.PFXProfile
 }
 
 // signer is a CA of the workspace with its key.
@@ -119,6 +120,9 @@ func (p *parcel) encode(o *IssueOptions) error {
 	if madeUp || o.keepPassword != "" {
 		p.pfxPassword = []byte(pfx.Password + "\n")
 	}
+	if p.pfxProfile = pfx.Profile; p.pfxProfile == "" {
+		p.pfxProfile = pki.PFXModern
+	}
 	var err error
 	p.pfx, err = p.bundle.PFX(pfx)
 	return err
@@ -155,7 +159,7 @@ func (d *draft) putBundle(name string, o *IssueOptions, p parcel) error {
 		return err
 	}
 	e := newEntry(name, p.ca, p.bundle.Profile, p.bundle.Certificate, files)
-	e.Broken = o.Fault
+	e.Broken, e.PFXProfile = o.Fault, p.pfxProfile
 	d.entries[name] = e
 	return nil
 }

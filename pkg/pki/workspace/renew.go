@@ -18,8 +18,9 @@ type RenewOptions struct {
 	KeyType  pki.KeyType
 	CA       string // default: the CA that issued it before
 	Validity pki.Validity
-	// PFX asks for a PKCS#12 file. When it is nil and there is one with a password that was made up, that is made
-	// again with the same password; a PFX with another password is moved away, because its password is not known.
+	// PFX asks for a PKCS#12 file. An empty profile means that of the one that is there, and an empty password the one
+	// that was made up for it. When PFX is nil, one whose password was made up is made again like that; a PFX with
+	// another password is moved away, because its password is not known.
 	PFX              *pki.PFXOptions
 	EmptyPFXPassword bool
 	Passphrase       func() ([]byte, error)
@@ -151,17 +152,30 @@ func requestOf(old *pki.Bundle, opts RenewOptions) pki.IssueRequest {
 	return req
 }
 
-// renewPFX makes a PFX again whose password lies beside it.
+// renewPFX completes what is asked of the PFX from the one that is there: its profile, and the password that lies
+// beside it.
 func renewPFX(f *folder, e Entry, o *IssueOptions) error {
-	if o.PFX != nil || e.Files.PFX == "" || e.Files.PFXPassword == "" {
+	if e.Files.PFX == "" {
 		return nil
 	}
-	data, err := f.read(e.Files.PFXPassword, maxFile)
-	if err != nil {
-		return broken(e, err)
+	pfx := pki.PFXOptions{}
+	if o.PFX != nil {
+		pfx = *o.PFX
 	}
-	o.PFX = &pki.PFXOptions{Password: strings.TrimRight(string(data), "\r\n")}
-	o.keepPassword = e.Files.PFXPassword
+	if pfx.Profile == "" {
+		pfx.Profile = e.PFXProfile
+	}
+	if pfx.Password == "" && !o.EmptyPFXPassword && e.Files.PFXPassword != "" {
+		data, err := f.read(e.Files.PFXPassword, maxFile)
+		if err != nil {
+			return broken(e, err)
+		}
+		pfx.Password = strings.TrimRight(string(data), "\r\n")
+		o.keepPassword = e.Files.PFXPassword
+	} else if o.PFX == nil {
+		return nil // its password is not known
+	}
+	o.PFX = &pfx
 	return nil
 }
 

@@ -154,6 +154,8 @@ func (d *draft) replaceVerification(name string, p parcel) error {
 	if err := d.putPFX(p, all, &files, false); err != nil {
 		return err
 	}
-	d.entries[name] = newEntry(name, p.ca, p.bundle.Profile, p.bundle.Certificate, files)
+	e := newEntry(name, p.ca, p.bundle.Profile, p.bundle.Certificate, files)
+	e.PFXProfile = p.pfxProfile
+	d.entries[name] = e
 	return nil
 }

@@ -531,3 +531,48 @@ func TestRenewPFX(t *testing.T) {
 	}
 	consistent(t, open(t, w.Dir()))
 }
+
+// A renewed PFX keeps its profile, and its password unless another one is given.
+func TestRenewPFXProfile(t *testing.T) {
+	w := ready(t)
+	_, paths, err := w.IssueDevice(t.Context(), workspace.DeviceOptions{ID: "old", PFX: &pki.PFXOptions{Profile: pki.PFXLegacy}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := string(must(os.ReadFile(paths.PFXPassword)))
+	for _, test := range []struct {
+		pfx      *pki.PFXOptions
+		profile  pki.PFXProfile
+		password string // "" is the kept one
+	}{
+		{nil, pki.PFXLegacy, ""},
+		{&pki.PFXOptions{}, pki.PFXLegacy, ""},
+		{&pki.PFXOptions{Profile: pki.PFXModern}, pki.PFXModern, ""},
+		{nil, pki.PFXModern, ""},
+		{&pki.PFXOptions{Profile: pki.PFXLegacy}, pki.PFXLegacy, ""},
+		{&pki.PFXOptions{Password: "other"}, pki.PFXLegacy, "other"},
+	} {
+		if _, _, err := w.Renew(t.Context(), workspace.RenewOptions{Name: "old", PFX: test.pfx}); err != nil {
+			t.Fatal(err)
+		}
+		e, err := open(t, w.Dir()).Lookup("old")
+		if err != nil || e.PFXProfile != test.profile {
+			t.Errorf("%+v: profile %q, %v, want %q", test.pfx, e.PFXProfile, err, test.profile)
+		}
+		password := test.password
+		if password == "" {
+			password = strings.TrimSpace(kept)
+			if data, err := os.ReadFile(paths.PFXPassword); err != nil || string(data) != kept {
+				t.Errorf("%+v: the kept password is %q, %v", test.pfx, data, err)
+			}
+		}
+		data := must(os.ReadFile(paths.PFX))
+		if _, err := pki.DecodePFX(data, password); err != nil {
+			t.Errorf("%+v: %v", test.pfx, err)
+		}
+		// PBES2, which only the modern profile has.
+		if modern := bytes.Contains(data, []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 13}); modern != (test.profile == pki.PFXModern) {
+			t.Errorf("%+v: the file is modern: %t", test.pfx, modern)
+		}
+	}
+}
