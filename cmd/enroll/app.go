@@ -53,7 +53,7 @@ func generateFlags() []cli.Flag {
 		&cli.IntFlag{Name: flagDays, Value: 30, Usage: "make certificates valid for `DAYS`"},
 		&cli.BoolFlag{Name: flagForce, Usage: "make a new chain; replace the CA and the signing certificate in DPS"},
 		&cli.BoolFlag{Name: flagServe, Usage: "keep the embedded emulator up afterwards"},
-		&cli.StringFlag{Name: flagTransport, Value: "https", Usage: "register over `TRANSPORT`: https"},
+		transportFlag(),
 		&cli.StringFlag{Name: flagIDScope, EnvVars: []string{envIDScope}, Usage: "ID `SCOPE` of the DPS, where it cannot be read"},
 		&cli.StringFlag{Name: flagDeviceHost, EnvVars: []string{envDeviceHost}, Usage: "`HOST` that devices register at"},
 		keyPasswordFlag(),
@@ -85,25 +85,19 @@ func generateOptionsFrom(c *cli.Context, env *cliapp.Env) (generateOptions, erro
 	if c.Int(flagDays) <= 0 {
 		return generateOptions{}, cliapp.Usagef("invalid --%s %d: want 1 or more", flagDays, c.Int(flagDays))
 	}
-	if err := checkTransport(c.String(flagTransport)); err != nil {
+	transport, err := transportFrom(c)
+	if err != nil {
 		return generateOptions{}, err
 	}
 	warn := slog.LevelWarn
 	return generateOptions{
 		Connect: connectOptionsFrom(c, env), Dir: c.String(flagDir),
 		GroupID: c.String(flagGroupID), RegistrationID: c.String(flagRegistrationID), CAName: c.String(flagCAName),
-		IDScope: c.String(flagIDScope), DeviceHost: c.String(flagDeviceHost),
+		IDScope: c.String(flagIDScope), DeviceHost: c.String(flagDeviceHost), Transport: transport,
 		KeyType: keyType, Days: c.Int(flagDays), KeyPassword: keyPassword(c),
 		Force: c.Bool(flagForce), Serve: c.Bool(flagServe),
 		Output: env.OutputFormat(c), EmulatorLog: env.Logger(c, &warn),
 	}, nil
-}
-
-func checkTransport(name string) error {
-	if name != "https" {
-		return cliapp.Usagef("invalid --%s %q: want https", flagTransport, name)
-	}
-	return nil
 }
 
 func keyPasswordFlag() cli.Flag {

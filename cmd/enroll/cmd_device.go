@@ -24,6 +24,7 @@ type registerOptions struct {
 	GroupKey       dps.Secret
 	IDScope        string
 	Host           string
+	Transport      device.Transport
 	Payload        string
 	Output         cliapp.Format
 
@@ -52,7 +53,8 @@ func newRegisterCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, regi
 			"   enroll device register my-device --cert pki/certs/my-device-full-chain.cert.pem \\\n" +
 			"       --key pki/private/my-device.key.pem --id-scope 0ne00C0FFEE\n" +
 			"   enroll device register my-sensor --symmetric-key-file my-sensor.key --id-scope 0ne00C0FFEE\n" +
-			"   enroll device register my-sensor --group-key-file group.key --id-scope 0ne00C0FFEE",
+			"   enroll device register my-sensor --group-key-file group.key --id-scope 0ne00C0FFEE \\\n" +
+			"       --transport mqtt",
 		Flags: flags([]cli.Flag{
 			&cli.StringFlag{Name: flagCert, Usage: "device certificate and intermediates: `FILE` in PEM"},
 			&cli.StringFlag{Name: flagKey, Usage: "device key: `FILE` in PEM or DER"},
@@ -61,7 +63,7 @@ func newRegisterCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, regi
 			&cli.StringFlag{Name: flagGroupKeyFile, Usage: "derive the device's key from its group's key in `FILE` (- is standard input; or set " + envGroupKey + ")"},
 			&cli.StringFlag{Name: flagIDScope, EnvVars: []string{envIDScope}, Usage: "ID `SCOPE` of the DPS"},
 			&cli.StringFlag{Name: flagHost, EnvVars: []string{envDeviceHost}, Usage: "`HOST` that the device registers at"},
-			&cli.StringFlag{Name: flagTransport, Value: "https", Usage: "register over `TRANSPORT`: https"},
+			transportFlag(),
 			&cli.StringFlag{Name: flagPayload, Usage: "JSON `VALUE` that the device sends along"},
 			&cli.StringFlag{Name: flagCAFile, EnvVars: []string{envCAFile}, Usage: "trust the TLS root certificates in `FILE`, too"},
 			&cli.StringFlag{Name: flagAPIVersion, Usage: "speak this `VERSION` of the API"},
@@ -69,14 +71,15 @@ func newRegisterCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, regi
 			timeoutFlag(), outputFlag(),
 		}, cliapp.LogFlags()),
 		Action: func(c *cli.Context) error {
-			if err := checkTransport(c.String(flagTransport)); err != nil {
+			transport, err := transportFrom(c)
+			if err != nil {
 				return err
 			}
 			connection := connectOptionsFrom(c, env)
 			connection.Host = ""
 			opts := registerOptions{
 				Connect: connection, RegistrationID: c.Args().First(), Cert: c.String(flagCert), Key: c.String(flagKey),
-				KeyPassword: keyPassword(c), IDScope: c.String(flagIDScope), Host: c.String(flagHost),
+				KeyPassword: keyPassword(c), IDScope: c.String(flagIDScope), Host: c.String(flagHost), Transport: transport,
 				Payload: c.String(flagPayload), Output: env.OutputFormat(c),
 			}
 			if err := opts.readKeys(c, env); err != nil {
@@ -118,7 +121,7 @@ func runRegister(ctx context.Context, env *cliapp.Env, opts registerOptions) err
 		return err
 	}
 	client, err := device.NewClient(opts.IDScope, opts.RegistrationID, cred, &device.ClientOptions{
-		Host: opts.Host, RootCAs: ep.roots, APIVersion: opts.Connect.APIVersion, Logger: opts.Connect.Logger,
+		Host: opts.Host, Transport: opts.Transport, RootCAs: ep.roots, APIVersion: opts.Connect.APIVersion, Logger: opts.Connect.Logger,
 	})
 	if err != nil {
 		return cliapp.WithCode(err, cliapp.ExitUsage)
@@ -147,10 +150,13 @@ func (o *registerOptions) find(ctx context.Context, env *cliapp.Env) error {
 		if err != nil {
 			return err
 		}
-		if ep.emulator && o.Host == "" {
-			o.Host = ep.host
+		own := ep.emulator && (o.Host == "" || o.Host == ep.host)
+		if own && o.Host == "" {
+			if o.Host, err = ep.deviceHost(ctx, o.Transport); err != nil {
+				return err
+			}
 		}
-		if ep.emulator && o.IDScope == "" && o.Host == ep.host {
+		if own && o.IDScope == "" {
 			if err := ep.locate(ctx); err != nil {
 				return err
 			}

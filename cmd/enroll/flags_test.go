@@ -86,14 +86,14 @@ func TestRegisterFlags(t *testing.T) {
 	}{
 		{"flags after the id", "device register d1 --cert c --key k --id-scope s --host h --payload {}", registerOptions{
 			Connect: connectOptions{Timeout: defaultTimeout}, RegistrationID: "d1", Cert: "c", Key: "k", KeyPassword: password,
-			IDScope: "s", Host: "h", Payload: "{}", Output: cliapp.FormatTSV}, 0},
-		{"json, timeout, trust", "device register --output json --timeout 5s --ca-file f --api-version v d1", registerOptions{
+			IDScope: "s", Host: "h", Transport: "https", Payload: "{}", Output: cliapp.FormatTSV}, 0},
+		{"json, timeout, trust", "device register --transport mqtt-ws --output json --timeout 5s --ca-file f --api-version v d1", registerOptions{
 			Connect: connectOptions{Timeout: 5 * time.Second, CAFile: "f", APIVersion: "v"}, RegistrationID: "d1",
-			KeyPassword: password, Output: cliapp.FormatJSON}, 0},
+			KeyPassword: password, Transport: "mqtt-ws", Output: cliapp.FormatJSON}, 0},
 		{"key of the device", "device register d1 --symmetric-key-file " + file, registerOptions{
-			Connect: connectOptions{Timeout: defaultTimeout}, RegistrationID: "d1", KeyPassword: password, SymmetricKey: "a2V5", Output: cliapp.FormatTSV}, 0},
-		{"key of the group", "device register d1 --group-key-file " + file, registerOptions{
-			Connect: connectOptions{Timeout: defaultTimeout}, RegistrationID: "d1", KeyPassword: password, GroupKey: "a2V5", Output: cliapp.FormatTSV}, 0},
+			Connect: connectOptions{Timeout: defaultTimeout}, RegistrationID: "d1", KeyPassword: password, SymmetricKey: "a2V5", Transport: "https", Output: cliapp.FormatTSV}, 0},
+		{"key of the group", "device register d1 --transport mqtt --group-key-file " + file, registerOptions{
+			Connect: connectOptions{Timeout: defaultTimeout}, RegistrationID: "d1", KeyPassword: password, GroupKey: "a2V5", Transport: "mqtt", Output: cliapp.FormatTSV}, 0},
 		{"two keys", "device register d1 --symmetric-key-file " + file + " --group-key-file " + file, registerOptions{}, 2},
 		{"key and certificate", "device register d1 --symmetric-key-file " + file + " --cert c", registerOptions{}, 2},
 		{"key and private key", "device register d1 --group-key-file " + file + " --key k", registerOptions{}, 2},

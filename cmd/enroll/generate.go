@@ -26,6 +26,7 @@ type generateOptions struct {
 	CAName         string
 	IDScope        string
 	DeviceHost     string
+	Transport      device.Transport
 	KeyType        pki.KeyType
 	Days           int
 	KeyPassword    cliapp.SecretSource
@@ -247,7 +248,10 @@ func (g *generation) checkDevice() error {
 func (g *generation) resolveService(ctx context.Context) error {
 	g.result.IDScope = g.opts.IDScope
 	if g.ep.emulator && g.opts.DeviceHost == "" {
-		g.opts.DeviceHost = g.ep.host
+		var err error
+		if g.opts.DeviceHost, err = g.ep.deviceHost(ctx, g.opts.Transport); err != nil {
+			return err
+		}
 	}
 	if !g.ep.hasARM() {
 		return nil
@@ -340,7 +344,7 @@ func (g *generation) register(ctx context.Context) error {
 		return err
 	}
 	client, err := device.NewClient(g.result.IDScope, g.opts.RegistrationID, device.X509(cert), &device.ClientOptions{
-		Host: g.opts.DeviceHost, RootCAs: g.ep.roots, Logger: g.opts.Connect.Logger,
+		Host: g.opts.DeviceHost, Transport: g.opts.Transport, RootCAs: g.ep.roots, Logger: g.opts.Connect.Logger,
 	})
 	if err != nil {
 		return err
@@ -351,7 +355,11 @@ func (g *generation) register(ctx context.Context) error {
 		return explainRegistration(refusedRegistration(err), sentChain{g.opts.RegistrationID, g.result.DeviceChain, chain, g.env.Now})
 	}
 	g.result.DeviceID, g.result.AssignedHub, g.result.Status = reg.DeviceID, reg.AssignedHub, reg.Status
-	g.say("registration", "%q is %s to %s", reg.DeviceID, reg.Status, reg.AssignedHub)
+	over := ""
+	if g.opts.Transport != device.TransportHTTPS {
+		over = " over " + string(g.opts.Transport)
+	}
+	g.say("registration", "%q is %s to %s%s", reg.DeviceID, reg.Status, reg.AssignedHub, over)
 	return nil
 }
 
