@@ -120,6 +120,10 @@ func (x *mqttExchange) try(ctx context.Context, q question) (mqttAnswer, error) 
 	answer, err := x.link.ask(ctx, topic, id, q.body)
 	if err != nil {
 		x.close()
+		return answer, err
+	}
+	if answer.status < 300 {
+		err = rest.CheckWhole(answer.body)
 	}
 	return answer, err
 }

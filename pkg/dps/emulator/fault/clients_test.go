@@ -133,6 +133,30 @@ func TestDeviceClient(t *testing.T) {
 	})
 }
 
+// TestDeviceClientOverMQTT does the same on connections that last.
+func TestDeviceClientOverMQTT(t *testing.T) {
+	ca := newCA(t)
+	for _, transport := range []device.Transport{device.TransportMQTT, device.TransportMQTTWS} {
+		for _, h := range append(harm, "op=poll,assigning=1") {
+			t.Run(fmt.Sprintf("%s/%s", transport, h), func(t *testing.T) {
+				t.Parallel() // they mostly wait: the emulator lets answers follow PUBACK after a while
+				w := start(t, 0, "plane=device,per-id,nth=1,"+strings.TrimPrefix(h, "op=poll,"), "op=poll,nth=2,"+strings.TrimPrefix(h, "op=poll,"))
+				w.fleet(ca)
+				for range 2 {
+					got, err := w.deviceOver(transport, ca, "dev").Register(t.Context(), nil)
+					if err != nil || got.Status != "assigned" || got.AssignedHub == "" {
+						t.Errorf("register: %+v, %v", got, err)
+					}
+				}
+				wantEqual(t, "records", []string{"dev"}, w.records("fleet"))
+				if len(w.strikes()) == 0 {
+					t.Error("the fault never struck")
+				}
+			})
+		}
+	}
+}
+
 // TestAssigning: a device that is told to wait asks again, as often as it takes.
 func TestAssigning(t *testing.T) {
 	ca := newCA(t)

@@ -131,6 +131,15 @@ func (w *world) arm() *arm.Client {
 
 func (w *world) device(ca *pki.Authority, id string) *device.Client {
 	w.t.Helper()
+	return w.deviceOver(device.TransportHTTPS, ca, id)
+}
+
+func (w *world) deviceOver(transport device.Transport, ca *pki.Authority, id string) *device.Client {
+	w.t.Helper()
+	host := w.e.Info().HostName
+	if transport == device.TransportMQTT {
+		host = strings.TrimPrefix(w.e.Info().MQTT[0], "mqtts://")
+	}
 	b, err := ca.Issue(pki.IssueRequest{CommonName: id})
 	if err != nil {
 		w.t.Fatal(err)
@@ -140,7 +149,7 @@ func (w *world) device(ca *pki.Authority, id string) *device.Client {
 		w.t.Fatal(err)
 	}
 	c, err := device.NewClient(w.e.Info().IDScope, id, device.X509(cert), &device.ClientOptions{
-		Host: w.e.Info().HostName, RootCAs: w.e.CAPool(), MaxRetries: tries, RetryDelay: noDelay, MaxRetryDelay: shortly,
+		Transport: transport, Host: host, RootCAs: w.e.CAPool(), MaxRetries: tries, RetryDelay: noDelay, MaxRetryDelay: shortly,
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -68,8 +68,10 @@ func (t transport) Do(req *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("read answer: %w", err)
 	case int64(len(body)) > limit && resp.StatusCode < 300:
 		return nil, fmt.Errorf("%w: the answer is larger than %d MiB", dps.ErrUnexpectedAnswer, MaxBody>>20)
-	case resp.StatusCode < 300 && isCutOff(body):
-		return nil, errCutOff
+	case resp.StatusCode < 300:
+		if err := CheckWhole(body); err != nil {
+			return nil, err
+		}
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body[:min(int64(len(body)), limit)]))
 	return resp, nil
@@ -95,15 +97,19 @@ func withOwnBody(req *http.Request) (*http.Request, error) {
 // errCutOff is an unexpected answer that may be a better one the next time.
 var errCutOff = fmt.Errorf("%w: the JSON ends too early", dps.ErrUnexpectedAnswer)
 
-// isCutOff reports whether body is the beginning of JSON, which happens when
+// CheckWhole returns an error for the beginning of JSON, which is there when
 // something on the way loses the rest and makes up a length. Like a lost
-// connection, it says nothing about what the server did.
-func isCutOff(body []byte) bool {
+// connection, it says nothing about what the server did, and the request may be
+// sent again.
+func CheckWhole(body []byte) error {
 	if len(body) == 0 || json.Valid(body) {
-		return false
+		return nil
 	}
 	var value json.RawMessage
-	return errors.Is(json.NewDecoder(bytes.NewReader(body)).Decode(&value), io.ErrUnexpectedEOF)
+	if errors.Is(json.NewDecoder(bytes.NewReader(body)).Decode(&value), io.ErrUnexpectedEOF) {
+		return errCutOff
+	}
+	return nil
 }
 
 // Classify drops the method and address that net/http puts around a cause (the
