@@ -94,6 +94,37 @@ func TestAliasTakenOver(t *testing.T) {
 	consistent(t, w)
 }
 
+// Every name of a certificate is renewed with it.
+func TestRenewAliases(t *testing.T) {
+	w := ready(t)
+	first, _, err := w.Issue(t.Context(), workspace.IssueOptions{
+		Name: "line-7", Aliases: []string{"newest"}, PFX: &pki.PFXOptions{}, Request: pki.IssueRequest{CommonName: "dev-7"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range []string{"newest", "line-7"} {
+		b, _, err := w.Renew(t.Context(), workspace.RenewOptions{Name: name, NewKey: i == 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pki.KeyMatches(first.Certificate, b.Key) != (i == 0) {
+			t.Errorf("renewal %d: the key is the old one: %t", i, i != 0)
+		}
+		again := open(t, w.Dir())
+		for _, name := range []string{"line-7", "newest"} {
+			got, err := again.Bundle(name)
+			if err != nil || !got.Certificate.Equal(b.Certificate) || !pki.KeyMatches(b.Certificate, got.Key) {
+				t.Errorf("renewal %d: %s is another certificate: %v", i, name, err)
+			}
+		}
+		if e, err := again.Lookup("dev-1"); err != nil || e.SHA256Thumbprint == pki.SHA256Thumbprint(b.Certificate) {
+			t.Errorf("renewal %d: dev-1 is changed: %v", i, err)
+		}
+		consistent(t, again) // and reads every PFX with its password
+	}
+}
+
 func TestRefusedAliases(t *testing.T) {
 	w := ready(t)
 	if _, _, err := w.Issue(t.Context(), workspace.IssueOptions{

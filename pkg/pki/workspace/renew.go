@@ -27,9 +27,10 @@ type RenewOptions struct {
 	Now              func() time.Time
 }
 
-// Renew issues a certificate again with the same names, profile and, unless asked otherwise, key. The old files are
-// moved to the replaced folder. CAs other than Edge CAs, and proofs of possession, are not renewed. An Edge CA that
-// keeps its key keeps what it issued; with a new key that is moved away too.
+// Renew issues a certificate again with the same names, profile and, unless asked otherwise, key, and under every
+// name that the workspace has for it ([IssueOptions.Aliases]). The old files are moved to the replaced folder. CAs
+// other than Edge CAs, and proofs of possession, are not renewed. An Edge CA that keeps its key keeps what it issued;
+// with a new key that is moved away too.
 func (w *Workspace) Renew(ctx context.Context, opts RenewOptions) (*pki.Bundle, Paths, error) {
 	var p parcel
 	var name string
@@ -53,10 +54,7 @@ func (w *Workspace) Renew(ctx context.Context, opts RenewOptions) (*pki.Bundle, 
 			if err := d.checkSigner(p); err != nil {
 				return err
 			}
-			if err := d.retireRenewed(e, o.keepKey); err != nil {
-				return err
-			}
-			return d.putBundle(name, &o, p)
+			return d.putRenewed(e, o, p)
 		})
 	})
 	if err != nil {
@@ -176,6 +174,39 @@ func renewPFX(f *folder, e Entry, o *IssueOptions) error {
 		return nil // its password is not known
 	}
 	o.PFX = &pfx
+	return nil
+}
+
+// putRenewed stages the new certificate under every name of the old one, so that they stay one certificate. Another
+// name gets a PFX when it had one, with the password of the renewed one.
+func (d *draft) putRenewed(old Entry, o IssueOptions, p parcel) error {
+	var same []Entry
+	for _, e := range sortedEntries(d.entries) {
+		if e.SHA256Thumbprint == old.SHA256Thumbprint {
+			same = append(same, e)
+		}
+	}
+	for _, e := range same {
+		keep := ""
+		if o.keepKey != "" {
+			keep = e.Files.Key
+		}
+		if err := d.retireRenewed(e, keep); err != nil {
+			return err
+		}
+	}
+	for _, e := range same {
+		one, its := o, p
+		if o.keepKey != "" {
+			one.keepKey = e.Files.Key
+		}
+		if e.Name != old.Name && e.Files.PFX == "" {
+			its.pfx, its.pfxPassword, its.pfxProfile = nil, nil, ""
+		}
+		if err := d.putBundle(e.Name, &one, its); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
