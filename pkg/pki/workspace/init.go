@@ -14,7 +14,9 @@ const maxIntermediates = 10
 // InitOptions describes the CAs of a new workspace.
 type InitOptions struct {
 	Root pki.CAOptions
-	// RootAuthority is a root made elsewhere to use instead of a new one. Of Root only the clock counts then.
+	// RootAuthority is a root made elsewhere to use instead of a new one. Of Root only the clock counts then. Its key
+	// is copied into the workspace. Nothing here tells whether it was encrypted where it came from: who read it with a
+	// pass phrase sets KeyPassphrase to the same one, or the copy is plain.
 	RootAuthority *pki.Authority
 	Intermediate  pki.CAOptions // of every intermediate; from the second on a number is added to its common name
 	// Intermediates is the number of CAs below the root, each below the one before: 0 to 10.
