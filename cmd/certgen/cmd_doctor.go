@@ -166,6 +166,9 @@ func (c *clinic) open(ctx context.Context) error {
 	}
 	if err == nil {
 		c.ws = ws
+		if needed {
+			noteProblems(c.env, c.opts.commonOptions, ws)
+		}
 		c.readKnown(ctx)
 	}
 	c.base = doctor.Options{Role: c.opts.Role, RegistrationID: c.opts.RegistrationID, Code: c.opts.Code, Known: c.known, Now: c.now}

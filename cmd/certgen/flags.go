@@ -41,6 +41,7 @@ const (
 	flagExpiresIn         = "expires-in"
 	flagProfile           = "profile"
 	flagNewKey            = "new-key"
+	flagRebuild           = "rebuild"
 	flagFormat            = "format"
 	flagPart              = "part"
 	flagOut               = "out"
