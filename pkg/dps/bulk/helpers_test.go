@@ -57,6 +57,9 @@ func connect(t testing.TB, emu *emulator.Emulator, do func(*http.Request, http.R
 		t.Fatal(err)
 	}
 	client := emu.HTTPClient()
+	if transport, ok := client.Transport.(*http.Transport); ok {
+		transport.MaxIdleConnsPerHost = bulk.MaxConcurrency // as a program would that imports
+	}
 	t.Cleanup(client.CloseIdleConnections)
 	if do != nil {
 		client.Transport = &hook{client.Transport, do}

@@ -47,7 +47,8 @@ type Options struct {
 	// Exists says what to do about enrollments that exist; default Fail.
 	Exists Existing
 	// Concurrency is the number of requests on their way at once; default 4, at
-	// most 32.
+	// most 32. Let the transport of the client keep as many idle connections to
+	// one host (http.Transport.MaxIdleConnsPerHost, two by default).
 	Concurrency int
 	// State makes the import resumable; nil: it is not.
 	State *State
