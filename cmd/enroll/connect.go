@@ -19,6 +19,7 @@ import (
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
 	"github.com/dpskit/dpskit/pkg/dps"
 	"github.com/dpskit/dpskit/pkg/dps/arm"
+	"github.com/dpskit/dpskit/pkg/dps/bulk"
 	"github.com/dpskit/dpskit/pkg/dps/emulator"
 	"github.com/dpskit/dpskit/pkg/dps/service"
 	"github.com/dpskit/dpskit/pkg/pki"
@@ -159,6 +160,10 @@ func httpClient(roots *x509.CertPool) *http.Client {
 		TLSHandshakeTimeout:   15 * time.Second,
 		ResponseHeaderTimeout: 60 * time.Second,
 		ForceAttemptHTTP2:     true,
+		// An import keeps this many requests on their way; the default of two would
+		// make the others connect anew each time.
+		MaxIdleConnsPerHost: bulk.MaxConcurrency,
+		IdleConnTimeout:     90 * time.Second,
 	}}
 }
 
