@@ -83,7 +83,7 @@ func TestCAReplacedWhileAsking(t *testing.T) {
 	asked := 0
 	replace := func() ([]byte, error) {
 		asked++
-		_, _, err := other.Init(t.Context(), workspace.InitOptions{Intermediates: 1, Force: true, KeyPassphrase: pass})
+		_, _, err := other.Init(t.Context(), workspace.InitOptions{Force: true, KeyPassphrase: pass})
 		if err != nil {
 			t.Error(err)
 		}
@@ -91,7 +91,7 @@ func TestCAReplacedWhileAsking(t *testing.T) {
 	}
 	for _, change := range []func() error{
 		func() error {
-			return third(w.IssueDevice(t.Context(), workspace.DeviceOptions{ID: "x", Passphrase: replace}))
+			return third(w.IssueDevice(t.Context(), workspace.DeviceOptions{ID: "x", CA: "root", Passphrase: replace}))
 		},
 		func() error {
 			return third(w.IssueVerification(t.Context(), workspace.VerificationOptions{Code: "C", Passphrase: replace}))
