@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -378,4 +380,34 @@ func TestDefaultPorts(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestReturnedPayload: what the device sends reaches the allocation webhook, and
+// what that returns reaches the device.
+func TestReturnedPayload(t *testing.T) {
+	var asked atomic.Value
+	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var request struct {
+			DeviceRuntimeContext struct{ Payload json.RawMessage }
+		}
+		if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
+			t.Error(err)
+		}
+		asked.Store(string(request.DeviceRuntimeContext.Payload))
+		_, _ = io.WriteString(w, `{"iotHubHostName":"`+hub+`","payload":{"zone":7}}`)
+	}))
+	defer hook.Close()
+	w := newWorld(t, func(o *emulator.Options) { o.RetryAfter = time.Second }) // longer than a webhook takes
+	w.group("fleet", w.intermediate, func(g *service.EnrollmentGroup) {
+		g.AllocationPolicy = service.AllocationCustom
+		g.CustomAllocationDefinition = &service.CustomAllocationDefinition{WebhookURL: hook.URL, APIVersion: "2021-10-01"}
+	})
+	cert := issue(t, w.intermediate, pki.IssueRequest{CommonName: "dev-1"})
+	eachTransport(t, func(t *testing.T, transport device.Transport) {
+		sent := fmt.Sprintf(`{"by":%q}`, transport)
+		got := must[device.Result](t)(w.client("dev-1", cert, w.over(transport)).Register(t.Context(), &device.RegisterOptions{Payload: json.RawMessage(sent)}))
+		if asked.Load() != sent || string(got.Payload) != `{"zone":7}` {
+			t.Errorf("the webhook got %v, the device %s", asked.Load(), got.Payload)
+		}
+	})
 }
