@@ -33,6 +33,7 @@ var knownErrors = []struct {
 	{workspace.ErrExists, cliapp.ExitConflict, "choose another name, or use --force: what it replaces is kept in the folder 'replaced'"},
 	{workspace.ErrNameConflict, cliapp.ExitConflict, "DPS and many file systems do not tell the two apart: choose another name"},
 	{workspace.ErrLocked, cliapp.ExitUnavailable, "another certgen is at work in the folder: try again when it has ended"},
+	{workspace.ErrChanged, cliapp.ExitUnavailable, "another certgen is at work in the folder: try again when it has ended"},
 	{workspace.ErrBroken, cliapp.ExitFailed, "nothing was changed: repair the file that the error names; if it is certgen.json, " +
 		"'certgen list --rebuild' makes that anew from the other files"},
 	{pki.ErrPassphraseRequired, cliapp.ExitUnauthorized, "give it by --ca-key-password-file FILE, by $" + envCAPassword +

@@ -23,6 +23,7 @@ func TestClassify(t *testing.T) {
 		{workspace.ErrExists, cliapp.ExitConflict, "--force"},
 		{workspace.ErrNameConflict, cliapp.ExitConflict, "another name"},
 		{workspace.ErrLocked, cliapp.ExitUnavailable, "try again"},
+		{workspace.ErrChanged, cliapp.ExitUnavailable, "try again"},
 		{workspace.ErrBroken, cliapp.ExitFailed, "nothing was changed"},
 		{pki.ErrPassphraseRequired, cliapp.ExitUnauthorized, envCAPassword},
 		{pki.ErrWrongPassphrase, cliapp.ExitUnauthorized, "case-sensitive"},

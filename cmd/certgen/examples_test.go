@@ -21,18 +21,21 @@ import (
 
 // exampleSetup is what the examples of a command find in their folder.
 var exampleSetup = map[string][]string{
-	"init":         nil,
+	"init":         myCASetup,
 	"root":         myCASetup,
 	"intermediate": {"certgen root"},
 	"device":       {"certgen init"},
 	"verification": append([]string{"certgen init"}, myCASetup...),
 }
 
-// myCASetup makes the files my-ca.pem and my-ca.key of a CA outside of the folder.
+// myCASetup makes the files of a CA outside of the folder: my-ca.pem with its
+// encrypted key my-ca.key, and both in my-ca.pfx.
 var myCASetup = []string{
-	"certgen init --dir mine",
-	"openssl pkcs8 -topk8 -in mine/private/azure-iot-test-only.root.ca.key.pem -out my-ca.key -passout file:my-ca.password",
+	"certgen init --dir mine --key-password-file my-ca.password",
 	"cp mine/certs/azure-iot-test-only.root.ca.cert.pem my-ca.pem",
+	"cp mine/private/azure-iot-test-only.root.ca.key.pem my-ca.key",
+	"certgen init --dir plain",
+	"certgen export root --dir plain --format pfx --out my-ca.pfx --pfx-password-file my-ca.password",
 }
 
 // defaultSetup is for the other commands.
@@ -103,17 +106,9 @@ func writeExamples(t *testing.T, dir, name, text string, setup []string) {
 			fmt.Fprintf(&script, "mkdir $WORK/%d\ncd $WORK/%d\ncp %s .\n", examples, examples, inputs)
 		}
 		for _, s := range setup {
-			exec := "exec " + s
-			if strings.HasPrefix(s, "openssl") {
-				exec = "[exec:openssl] " + exec
-			}
-			script.WriteString(exec + "\n")
+			script.WriteString("exec " + s + "\n")
 		}
-		condition := ""
-		if strings.Contains(example, "my-ca.key") {
-			condition = "[exec:openssl] "
-		}
-		script.WriteString(condition + "exec certgen " + strings.ReplaceAll(example, `"`, `'`) + "\n")
+		script.WriteString("exec certgen " + strings.ReplaceAll(example, `"`, `'`) + "\n")
 	}
 	if examples == 0 {
 		t.Errorf("the help of %q has no example", name)

@@ -33,6 +33,7 @@ var exitCodes = []struct {
 	{workspace.ErrExists, cliapp.ExitConflict},
 	{workspace.ErrNameConflict, cliapp.ExitConflict},
 	{workspace.ErrLocked, cliapp.ExitUnavailable},
+	{workspace.ErrChanged, cliapp.ExitUnavailable},
 	{pki.ErrPassphraseRequired, cliapp.ExitUnauthorized},
 	{pki.ErrWrongPassphrase, cliapp.ExitUnauthorized},
 	{pki.ErrInvalidID, cliapp.ExitUsage},
