@@ -139,3 +139,11 @@ func TestDoctorPassword(t *testing.T) {
 		t.Errorf("interrupt: got %v", err)
 	}
 }
+
+// An entry that is broken on purpose is never called sound.
+func TestVerdictOfBroken(t *testing.T) {
+	r := doctorReport{Broken: pki.FaultExpired, Report: &doctor.Report{}}
+	if got := r.verdict(); !strings.Contains(got, "broken on purpose") || strings.Contains(got, "nothing wrong") {
+		t.Errorf("verdict = %q", got)
+	}
+}

@@ -82,6 +82,8 @@ func (c *clinic) examineName(ctx context.Context, e workspace.Entry, prompt bool
 // roleOf is the role of a certificate in the folder.
 func roleOf(e workspace.Entry) doctor.Role {
 	switch {
+	case e.Profile == pki.ProfileServer || e.Profile == pki.ProfileEdgeCA:
+		return doctor.RoleOther // of IoT Edge and its clients alone
 	case e.Profile.IsCA():
 		return doctor.RoleGroup
 	case e.Profile == pki.ProfileVerification:

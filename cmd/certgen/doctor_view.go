@@ -127,6 +127,8 @@ func (r doctorReport) verdict() string {
 		text = plural(fatal, "fatal finding")
 	case warnings > 0:
 		text = plural(warnings, "warning")
+	case r.Broken != "":
+		text = fmt.Sprintf("broken on purpose (%s), which the checks do not show", r.Broken)
 	}
 	if r.Role != doctor.RoleAuto {
 		how := "checked as"

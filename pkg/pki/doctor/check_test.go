@@ -361,3 +361,27 @@ func checkTexts(t *testing.T, r *doctor.Report) {
 		t.Error("an answer is predicted without a fatal finding")
 	}
 }
+
+// What the service never sees is judged by its key, its chain and its dates alone, and no answer is foretold.
+func TestOther(t *testing.T) {
+	f := newFamily(t, nil, nil, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
+	if r := check(one(f.chain()), doctor.Options{}); !r.Fatal() {
+		t.Errorf("a server as a device:\n%s", describe(r))
+	}
+	r := check(one(f.chain()), doctor.Options{Role: doctor.RoleOther})
+	expect(t, r, doctor.CheckRole, "info", "DPS never sees", "")
+	if r.Fatal() || len(r.Placements) > 0 {
+		t.Errorf("got %v\n%s", r.Placements, describe(r))
+	}
+	s := f.chain()
+	s.Key = newKey(t)
+	r = check(one(s), doctor.Options{Role: doctor.RoleOther, Now: func() time.Time { return f.leaf.cert.NotAfter.Add(time.Hour) }})
+	for _, id := range []doctor.CheckID{doctor.CheckKeyMatch, doctor.CheckValidity} {
+		if found := r.Find(id); found == nil || found.Severity != doctor.SeverityFatal || found.Predicted != nil {
+			t.Errorf("%s: got %+v", id, found)
+		}
+	}
+	if r.Predicted != nil {
+		t.Errorf("foretold %v", r.Predicted)
+	}
+}

@@ -64,6 +64,10 @@ func Check(sources []Source, opts *Options) *Report {
 
 // run goes through the checks in the order in which TLS and the service would meet their subjects.
 func (e *exam) run() {
+	if e.role == RoleOther {
+		e.runOther()
+		return
+	}
 	e.checkRole()
 	e.checkKeyMatch()
 	e.checkChainOrder()
@@ -92,6 +96,20 @@ func (e *exam) run() {
 	e.checkRegistrationID()
 	e.checkChainFile()
 	e.checkFileContents()
+}
+
+// runOther checks what counts for every certificate.
+func (e *exam) runOther() {
+	e.add(Finding{
+		Severity: SeverityInfo, Check: CheckRole,
+		What: fmt.Sprintf("DPS never sees %s", name(e.subject.cert)),
+		Why:  "it is for other programs, whose demands are not checked: only its key, its chain and its dates are",
+	}, nil)
+	e.checkKeyMatch()
+	e.checkChainOrder()
+	e.checkChain()
+	e.checkValidity()
+	e.checkMargins()
 }
 
 func (e *exam) report() *Report {
@@ -150,6 +168,9 @@ func (e *exam) collect() {
 func (e *exam) add(f Finding, about *item) {
 	if about != nil {
 		f.Certificate = about.ref()
+	}
+	if e.role == RoleOther {
+		f.Predicted = nil // it is never asked
 	}
 	if f.Predicted != nil && e.role == RoleVerification {
 		f.Predicted = &answerNoProof // whatever is wrong with a proof, this is the answer

@@ -24,10 +24,15 @@ const (
 	// RoleVerification is a proof of possession: it is signed by the CA that it proves, and its common name is the
 	// code.
 	RoleVerification Role = "verification"
+	// RoleOther is a certificate that the service never sees, such as that of a TLS server or an IoT Edge CA: only its
+	// key, its chain and its dates are checked.
+	RoleOther Role = "other"
 )
 
 // AllRoles returns every role but [RoleAuto].
-func AllRoles() []Role { return []Role{RoleDevice, RoleGroup, RoleIndividual, RoleVerification} }
+func AllRoles() []Role {
+	return []Role{RoleDevice, RoleGroup, RoleIndividual, RoleVerification, RoleOther}
+}
 
 // ParseRole returns the role with the given name; the empty one is [RoleAuto]. The error lists the known names.
 func ParseRole(s string) (Role, error) {

@@ -33,6 +33,8 @@ type Placement struct {
 // placements says for every place of the role what belongs there.
 func (e *exam) placements() []Placement {
 	switch e.role {
+	case RoleOther:
+		return []Placement{}
 	case RoleGroup:
 		return compact(e.placeGroup(e.subject), e.placeRoot())
 	case RoleIndividual:

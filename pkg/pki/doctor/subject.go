@@ -174,6 +174,8 @@ func (r Role) Describe() string {
 		return "the certificate of an individual enrollment"
 	case RoleVerification:
 		return "a proof of possession"
+	case RoleOther:
+		return "a certificate that DPS never sees"
 	default:
 		return "the certificate of a device in an enrollment group"
 	}
