@@ -131,7 +131,7 @@ func TestRenewAndSignFlags(t *testing.T) {
 	want := renewOptions{
 		commonOptions: textIn, Name: "dev-1", NewKey: true, ExpiresIn: &day,
 		issueOptions: issueOptions{CA: "root", KeyType: pki.KeyECP384, Validity: pki.Validity{Days: 30}},
-		PFX:          pfxOptions{Write: true, Profile: pki.PFXModern, PasswordFile: "p"},
+		PFX:          pfxOptions{Write: true, PasswordFile: "p"},
 	}
 	if d := cmp.Diff(want, renew, cmp.AllowUnexported(renewOptions{})); d != "" {
 		t.Errorf("renew options (-want +got):\n%s", d)

@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
+	"github.com/dpskit/dpskit/pkg/pki"
 	"github.com/dpskit/dpskit/pkg/pki/workspace"
 )
 
@@ -20,8 +21,8 @@ type renewOptions struct {
 	NewKey bool
 	// ExpiresIn leaves alone what is valid for longer; nil renews in any case.
 	ExpiresIn *time.Duration
-	// PFX says how to make a PFX. Without Write, one whose password is kept in the
-	// folder is made again with that.
+	// PFX says how to make a PFX; an empty profile is that of before. Without
+	// Write, one whose password is kept in the folder is made again with that.
 	PFX pfxOptions
 }
 
@@ -30,7 +31,8 @@ func newRenewCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, renewOp
 		Name: "renew", Usage: "issue a certificate again", ArgsUsage: "NAME",
 		Description: "The new certificate has the names, the role and the key of the old one, so that an\n" +
 			"enrollment by its CA goes on working; an individual enrollment must be told of it. The old\n" +
-			"files are kept in the folder 'replaced'. CAs are not renewed.\n\n" +
+			"files are kept in the folder 'replaced'. Roots, intermediates and proofs of possession are\n" +
+			"not renewed: make new ones.\n\n" +
 			"   certgen renew my-device\n" +
 			"   certgen renew my-device --expires-in 7d --days 90\n" +
 			"   certgen renew my-device --new-key",
@@ -38,7 +40,10 @@ func newRenewCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, renewOp
 			&cli.StringFlag{Name: flagExpiresIn, Usage: "do nothing unless it expires within `DURATION` (7d, 36h)"},
 			&cli.BoolFlag{Name: flagNewKey, Category: categoryKey, Usage: "make a new key, too"},
 			caFlag("the CA that issued it before"), caKeyPasswordFlag(),
-		}, keyFlags()...), pfxProfileFlag(), &cli.StringFlag{
+		}, keyFlags()...), &cli.StringFlag{
+			Name: flagPFXProfile, Category: categoryPFX,
+			Usage: "encrypt the PFX for `READERS`: modern, or legacy for Windows before 2019 and old devices (default: as before)",
+		}, &cli.StringFlag{
 			Name: flagPFXPasswordFile, Category: categoryPFX,
 			Usage: "make the PFX with the password in `FILE` (- is standard input; else $" + envPFXPassword +
 				", else the one that is kept in the folder)",
@@ -64,8 +69,10 @@ func newRenewCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, renewOp
 			if opts.ExpiresIn, err = readExpiresIn(c); err != nil {
 				return err
 			}
-			if opts.PFX.Profile, err = readPFXProfile(c); err != nil {
-				return err
+			if c.IsSet(flagPFXProfile) {
+				if opts.PFX.Profile, err = readPFXProfile(c); err != nil {
+					return err
+				}
 			}
 			if opts.PFX.PasswordFile == "-" && opts.CAPasswordFile == "-" {
 				return cliapp.Usagef("standard input cannot be two passwords")
@@ -84,6 +91,10 @@ func runRenew(ctx context.Context, env *cliapp.Env, opts renewOptions) error {
 	if err != nil {
 		return err
 	}
+	switch entry.Profile {
+	case pki.ProfileRoot, pki.ProfileIntermediate, pki.ProfileVerification:
+		return cliapp.Usagef("%q cannot be renewed, its profile is %s: make a new one", entry.Name, entry.Profile)
+	}
 	if opts.ExpiresIn != nil && entry.NotAfter.After(env.Now().Add(*opts.ExpiresIn)) {
 		notef(env, opts.commonOptions, "%q is valid until %s: nothing to do", entry.Name, formatTime(entry.NotAfter))
 		return renewed(env, opts, ws, entry.Name, false)
@@ -93,7 +104,7 @@ func runRenew(ctx context.Context, env *cliapp.Env, opts renewOptions) error {
 		Passphrase: caPassphrase(ctx, env, opts.CAPasswordFile, orDefault(opts.CA, entry.CA)),
 	}
 	unknown := entry.Files.PFX != "" && entry.Files.PFXPassword == ""
-	if opts.PFX.Write || unknown && env.Getenv(envPFXPassword) != "" {
+	if opts.PFX.Write || entry.Files.PFX != "" && env.Getenv(envPFXPassword) != "" {
 		opts.PFX.Write = true
 		if request.PFX, err = opts.PFX.options(ctx, env); err != nil {
 			return err

@@ -173,7 +173,7 @@ func caKeyPasswordFlag() cli.Flag {
 func pathLenFlag() cli.Flag {
 	return &cli.IntFlag{
 		Name: flagPathLen, Category: categoryKey,
-		Usage: "allow at most `N` CAs below this one (default: no limit)",
+		Usage: "allow at most `N` CAs below this one", DefaultText: "no limit",
 	}
 }
 
