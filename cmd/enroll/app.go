@@ -94,7 +94,7 @@ func generateOptionsFrom(c *cli.Context, env *cliapp.Env) (generateOptions, erro
 		Connect: connectOptionsFrom(c, env), Dir: c.String(flagDir),
 		GroupID: c.String(flagGroupID), RegistrationID: c.String(flagRegistrationID), CAName: c.String(flagCAName),
 		IDScope: c.String(flagIDScope), DeviceHost: c.String(flagDeviceHost), Transport: transport,
-		KeyType: keyType, Days: c.Int(flagDays), KeyPassword: keyPassword(c),
+		KeyType: keyType, KeyTypeGiven: c.IsSet(flagKeyType), Days: c.Int(flagDays), DaysGiven: c.IsSet(flagDays), KeyPassword: keyPassword(c),
 		Force: c.Bool(flagForce), Serve: c.Bool(flagServe),
 		Output: env.OutputFormat(c), EmulatorLog: env.Logger(c, &warn),
 	}, nil

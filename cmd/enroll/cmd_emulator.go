@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -85,6 +87,9 @@ func runEmulator(ctx context.Context, env *cliapp.Env, opts emulatorOptions) err
 	if err != nil {
 		return err
 	}
+	if err := forgetReady(opts.ReadyFile); err != nil { // of an earlier run, which is not ready any more
+		return err
+	}
 	emu, err := emulator.Start(ctx, start)
 	if err != nil {
 		return err
@@ -104,7 +109,29 @@ func runEmulator(ctx context.Context, env *cliapp.Env, opts emulatorOptions) err
 	}
 	<-ctx.Done()
 	env.Notef("stopping")
-	return emu.Close()
+	return errors.Join(forgetReady(opts.ReadyFile), emu.Close())
+}
+
+// forgetReady removes the ready file, so that nobody takes an emulator for
+// ready that is not.
+func forgetReady(file string) error {
+	if file == "" {
+		return nil
+	}
+	info, err := os.Lstat(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("write --%s %q: there is something that is not a file", flagReadyFile, file)
+	}
+	if err == nil {
+		err = os.Remove(file)
+	}
+	if err != nil {
+		return fmt.Errorf("remove the old --%s: %w", flagReadyFile, err)
+	}
+	return nil
 }
 
 func (o emulatorOptions) forEmulator(env *cliapp.Env) (*emulator.Options, error) {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -9,23 +11,40 @@ import (
 )
 
 // deleteEach deletes the named things one after the other, after a
-// confirmation. It stops at the first failure and says what was deleted.
+// confirmation. A failure does not keep the others from being deleted: it is
+// told, and the exit code says that a part failed. When nothing could be
+// deleted the first failure is returned.
 func deleteEach(env *cliapp.Env, ep *endpoint, kind string, names []string, yes bool, remove func(name string) error) error {
 	if ep.dryRun == nil {
 		if err := confirm(env, fmt.Sprintf("delete %s %s", kind, quoteAll(names)), ep.host, yes); err != nil {
 			return err
 		}
 	}
+	var failed []error
 	for _, name := range names {
-		if err := remove(name); err != nil {
-			if err := ep.finish(err); err != nil {
-				return err
-			}
-			continue
+		switch err := remove(name); {
+		case err == nil:
+			env.Notef("deleted %s %q", kind, name)
+		case ep.finish(err) == nil: // a dry run
+		case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+			return err
+		default:
+			failed = append(failed, err)
 		}
-		env.Notef("deleted %s %q", kind, name)
 	}
-	return nil
+	if len(failed) == 0 {
+		return nil
+	}
+	if len(failed) == len(names) && len(names) == 1 {
+		return failed[0]
+	}
+	for _, err := range failed {
+		env.Notef("%v", err)
+	}
+	if len(failed) == len(names) {
+		return failed[0]
+	}
+	return cliapp.WithCode(fmt.Errorf("%d of %d could not be deleted", len(failed), len(names)), cliapp.ExitPartial)
 }
 
 func quoteAll(names []string) string {

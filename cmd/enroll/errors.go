@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"net/http"
 	"runtime"
 	"strings"
 	"syscall"
@@ -29,6 +30,7 @@ var exitCodes = []struct {
 	{dps.ErrPrecondition, cliapp.ExitConflict},
 	{dps.ErrThrottled, cliapp.ExitUnavailable},
 	{dps.ErrUnavailable, cliapp.ExitUnavailable},
+	{workspace.ErrBroken, cliapp.ExitFailed},
 	{workspace.ErrNotFound, cliapp.ExitNotFound},
 	{workspace.ErrExists, cliapp.ExitConflict},
 	{workspace.ErrNameConflict, cliapp.ExitConflict},
@@ -62,6 +64,13 @@ func hints(err error) []string {
 		return []string{"another program, perhaps another emulator, has that address: stop it, or choose another with --" +
 			flagHTTPSAddr + ", --" + flagMQTTAddr + " and --" + flagAdminAddr + " (port 0 takes a free one)"}
 	}
+	switch {
+	case errors.Is(err, workspace.ErrBroken):
+		return []string{"restore the file, choose another --" + flagDir + ", or make everything anew with --" + flagForce +
+			" (what is replaced is kept); a damaged certgen.json is made again by 'certgen list --rebuild'"}
+	case wrongEmulatorKey(err):
+		return []string{"the key of the connection string is not the key of this emulator: use the connection string that it printed when it started"}
+	}
 	if e, ok := dps.Explain(err); ok {
 		return splitHint(e)
 	}
@@ -72,6 +81,15 @@ func hints(err error) []string {
 		return []string{"replace it with --" + flagForce}
 	}
 	return nil
+}
+
+// wrongEmulatorKey says whether the resource manager plane of an emulator
+// refused the token that was made from the connection string's key. For Azure
+// the same answer is about signing in.
+func wrongEmulatorKey(err error) bool {
+	var e *dps.Error
+	return errors.As(err, &e) && e.StatusCode == http.StatusUnauthorized &&
+		strings.HasPrefix(e.ErrorCode, "InvalidAuthenticationToken") && dps.IsLoopbackHost(e.Host)
 }
 
 // addressInUse says whether a listener found its address taken. Windows has an

@@ -117,6 +117,12 @@ func timeoutFlag() cli.Flag {
 	return &cli.DurationFlag{
 		Name: flagTimeout, Category: categoryConnection, Value: defaultTimeout,
 		Usage: "give up after `DURATION`",
+		Action: func(_ *cli.Context, d time.Duration) error {
+			if d <= 0 {
+				return cliapp.Usagef("invalid --%s %v: want more than 0", flagTimeout, d)
+			}
+			return nil
+		},
 	}
 }
 

@@ -28,7 +28,9 @@ type generateOptions struct {
 	DeviceHost     string
 	Transport      device.Transport
 	KeyType        pki.KeyType
+	KeyTypeGiven   bool // by a flag: it must fit the chain that is there
 	Days           int
+	DaysGiven      bool
 	KeyPassword    cliapp.SecretSource
 	Force          bool
 	Serve          bool
@@ -104,20 +106,6 @@ func runGenerate(ctx context.Context, env *cliapp.Env, opts generateOptions) err
 	return nil
 }
 
-func checkGenerate(opts generateOptions) error {
-	if err := pki.CheckRegistrationID(opts.RegistrationID); err != nil {
-		return cliapp.WithCode(err, cliapp.ExitUsage)
-	}
-	if opts.Serve && opts.Connect.given() {
-		return cliapp.Usagef("--%s keeps the embedded emulator up: it does not go with a connection to another DPS", flagServe)
-	}
-	if opts.Connect.DryRun {
-		return cliapp.WithHint(cliapp.Usagef("--%s does not go with --%s", flagDryRun, flagGenerate),
-			"run --generate without a connection: the embedded emulator changes nothing outside --dir")
-	}
-	return nil
-}
-
 // open finds the DPS of the run. Without a connection it starts an emulator in
 // this process, which the caller closes.
 func (g *generation) open(ctx context.Context) (*emulator.Emulator, error) {
@@ -160,7 +148,7 @@ func (g *generation) enroll(ctx context.Context) error {
 	ctx, cancel := g.opts.Connect.withTimeout(ctx)
 	defer cancel()
 	for _, step := range []func(context.Context) error{
-		g.prepareChain, g.prepareDevice, g.resolveService, g.proveCA, g.ensureGroup, g.register,
+		g.resolveService, g.foresee, g.prepareChain, g.prepareDevice, g.proveCA, g.ensureGroup, g.register,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -183,6 +171,12 @@ func (g *generation) prepareChain(ctx context.Context) error {
 		}
 		if g.issuer, err = g.ws.Authority(g.ws.DefaultCA(), g.caPassword); err != nil {
 			return err
+		}
+		if err := g.checkReuse(); err != nil {
+			return err
+		}
+		if g.opts.DaysGiven {
+			g.env.Notef("note: --%s is for new certificates; those that are there keep their dates", flagDays)
 		}
 		g.say("certificates", "using the chain in %s (expires %s)", g.ws.Dir(), day(g.issuer.Certificate().NotAfter))
 	} else {

@@ -3,9 +3,9 @@ package dps
 // armRules explain refusals of Azure Resource Manager and its devices provider.
 var armRules = []rule{
 	{code: 400053, text: Explanation{
-		What: "proof of possession failed: the verification certificate was not signed by the uploaded CA",
-		Why:  "it was signed with another CA, often the root instead of the intermediate or the other way round, or a CA of the same name was made anew",
-		Fix:  "sign the code with the key of exactly the uploaded certificate (`certgen verification`), or let `enroll ca prove` do all steps",
+		What: "proof of possession failed: the service does not accept the verification certificate",
+		Why:  "its common name is not the latest code, it has expired, or it was signed with another CA: often the root instead of the intermediate or the other way round, or a CA of the same name made anew",
+		Fix:  "ask for a new code and sign it with the key of exactly the uploaded certificate (`certgen verification`), or let `enroll ca prove` do all steps",
 	}},
 	{contains: "proof-of-possession failed", text: Explanation{
 		What: "proof of possession failed: the service does not accept the verification certificate",

@@ -48,6 +48,12 @@ func newCall(format string, args ...any) *rest.Call {
 	return &rest.Call{Op: fmt.Sprintf(format, args...), FinalCodes: []int{noBlindRetry}}
 }
 
+// CheckName refuses a name that no CA certificate can have, with
+// [ErrInvalidName]. Nothing is sent.
+func CheckName(name string) error {
+	return checkName(fmt.Sprintf("check CA certificate name %q", name), name)
+}
+
 func checkName(op, name string) error {
 	if !certificateName.MatchString(name) || strings.Trim(name, ".") == "" {
 		return fmt.Errorf("%s: %w", op, ErrInvalidName)
