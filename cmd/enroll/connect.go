@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -181,6 +183,9 @@ func (ep *endpoint) serviceWith(opts service.ClientOptions) (*service.Client, er
 	if ep.connection != nil {
 		cred = service.SharedKey(ep.connection.SharedAccessKeyName, ep.connection.SharedAccessKey)
 	} else {
+		if err := ep.checkTokenHost(); err != nil {
+			return nil, err
+		}
 		token, err := ep.token()
 		if err != nil {
 			return nil, err
@@ -221,6 +226,23 @@ func fillEmpty(s *string, def string) {
 	if *s == "" {
 		*s = def
 	}
+}
+
+// tokenHosts are the domains of DPS in the public and the sovereign clouds. A
+// token of Microsoft Entra ID goes to no other host, whatever --host says.
+var tokenHosts = []string{".azure-devices-provisioning.net", ".azure-devices-provisioning.us", ".azure-devices-provisioning.cn"}
+
+// checkTokenHost refuses to show a token to a host that is not of DPS.
+func (ep *endpoint) checkTokenHost() error {
+	host := strings.ToLower(ep.host)
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if ep.emulator || slices.ContainsFunc(tokenHosts, func(suffix string) bool { return strings.HasSuffix(host, suffix) }) {
+		return nil
+	}
+	return cliapp.WithHint(cliapp.Usagef("host %q is not of DPS: a Microsoft Entra token is not sent there", ep.host),
+		"the service host is NAME.azure-devices-provisioning.net; other hosts take a connection string")
 }
 
 // token returns the Entra credential: the emulator's documented development

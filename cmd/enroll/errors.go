@@ -65,6 +65,10 @@ func hints(err error) []string {
 			flagHTTPSAddr + ", --" + flagMQTTAddr + " and --" + flagAdminAddr + " (port 0 takes a free one)"}
 	}
 	switch {
+	case strings.Contains(err.Error(), "not a loopback address"):
+		return []string{"give --" + flagRemote + " and a key of your own in --" + flagKeyFile + ", or listen on 127.0.0.1"}
+	case strings.HasPrefix(err.Error(), "start emulator: "):
+		return nil // about a listener or a folder of this machine, not about the network
 	case errors.Is(err, workspace.ErrBroken):
 		return []string{"restore the file, choose another --" + flagDir + ", or make everything anew with --" + flagForce +
 			" (what is replaced is kept); a damaged certgen.json is made again by 'certgen list --rebuild'"}
