@@ -305,20 +305,29 @@ func TestCustomAllocationFails(t *testing.T) {
 	}
 }
 
-// ended returns the record about the end of a registration.
+// ended returns the record about the end of a registration. The device may
+// learn of the end before it is logged, so this waits for the record.
 func (b *logBuffer) ended(t testing.TB, id string) map[string]any {
 	t.Helper()
-	for line := range strings.Lines(b.String()) {
-		var rec map[string]any
-		if err := json.Unmarshal([]byte(line), &rec); err != nil {
-			t.Fatalf("log line %q: %v", line, err)
+	deadline := time.After(20 * time.Second)
+	for {
+		more := b.more()
+		for line := range strings.Lines(b.String()) {
+			var rec map[string]any
+			if err := json.Unmarshal([]byte(line), &rec); err != nil {
+				t.Fatalf("log line %q: %v", line, err)
+			}
+			if rec["msg"] == "registration refused" && rec["registration_id"] == id {
+				return rec
+			}
 		}
-		if rec["msg"] == "registration refused" && rec["registration_id"] == id {
-			return rec
+		select {
+		case <-more:
+		case <-deadline:
+			t.Errorf("no record about %s", id)
+			return nil
 		}
 	}
-	t.Errorf("no record about %s", id)
-	return nil
 }
 
 func TestSlowWebhook(t *testing.T) {

@@ -65,14 +65,29 @@ func (w *world) in(t testing.TB) *world {
 
 // logBuffer collects log records.
 type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
+	mu   sync.Mutex
+	buf  bytes.Buffer
+	wake chan struct{} // closed by the next Write; nil if nobody waits
 }
 
 func (b *logBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.wake != nil {
+		close(b.wake)
+		b.wake = nil
+	}
 	return b.buf.Write(p)
+}
+
+// more returns a channel that is closed by the next Write.
+func (b *logBuffer) more() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.wake == nil {
+		b.wake = make(chan struct{})
+	}
+	return b.wake
 }
 
 func (b *logBuffer) String() string {
