@@ -28,6 +28,23 @@
 // address needs AllowRemote and a key of your own, and then the token is made
 // from that key.
 //
+// # Load
+//
+// A fleet that registers all at once neither fills the memory nor starves: at
+// most Options.MaxConnections connections are served over HTTPS, and
+// Options.MaxRegistrations registrations judged, at the same moment. Others
+// wait, or get a 429 with a Retry-After between 1 and 5 seconds; a device that
+// comes back is not registered twice. Connections that are silent, or stop in
+// the first record of their TLS handshake, are kept apart (16384 of them) and
+// are in nobody's way; those that stop later, in the handshake, a header or a
+// body, or idle, make room when it is needed. scripts/load measures it. On a
+// machine with two cores, client included and other work going on:
+//
+//	10,000 devices, 256 in flight, polling at once    680 to 1100/s, p99 0.8 s, 90 MiB
+//	the same, state in a file                         780/s, p99 0.7 s, 60 MiB
+//	10,000 devices at once, polling after 3 s         28 to 38 s for all, 280 MiB
+//	1,000 devices, 64 in flight, 10,000 idle          470/s, p99 0.26 s (without: 0.18 s)
+//
 // # Refusals
 //
 // Clients see the answers of the service. The log says more: each refusal is
@@ -68,6 +85,8 @@
 //     have, HEAD and OPTIONS included, are a 405.
 //   - Where a certificate has to prove something, keys other than RSA of 2048 to
 //     8192 bits and ECDSA from P-256 up are refused, and so are SHA-1 signatures.
+//   - Time limits: 10 s for the first TLS record, 10 s for the rest of the
+//     handshake and for a header, 30 s for a request, 60 s between requests.
 //   - The service calls itself by the host and port where it listens; SNI and
 //     Host header are not compared.
 //
@@ -204,6 +223,8 @@
 //     and for a reset; [Emulator.Device] shows what a hub would have. If the
 //     enrollment was deleted before the webhook answered, the registration fails
 //     with 404201 or 404204.
+//   - Too many registrations, or large bodies, at the same moment: 429000 with
+//     Retry-After, on register only.
 //   - A registration joins the one before it only if the enrollment has not
 //     changed in between.
 //   - TPM attestation is not served on this plane (401002), nor are certificate

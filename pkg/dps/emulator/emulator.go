@@ -129,18 +129,18 @@ func (e *Emulator) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	https := newServer(planes, e.settings.Logger, tlsConfig.Clone())
+	https := newServer(planes, e.settings.Logger, tlsConfig.Clone(), e.settings.MaxConnections)
 	e.servers = append(e.servers, https)
 	for _, l := range e.https {
-		e.run(func() error { return https.http.ServeTLS(l, "", "") })
+		e.run(func() error { return https.serve(l) })
 	}
 	for _, l := range e.mqtt {
 		e.run(func() error { return e.broker.Serve(ctx, l) })
 	}
 	if e.admin != nil {
-		admin := newServer(e.adminHandler(), e.settings.Logger, nil)
+		admin := newServer(e.adminHandler(), e.settings.Logger, nil, adminConnections)
 		e.servers = append(e.servers, admin)
-		e.run(func() error { return admin.http.Serve(e.admin) })
+		e.run(func() error { return admin.serve(e.admin) })
 	}
 	return nil
 }

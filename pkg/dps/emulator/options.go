@@ -40,6 +40,12 @@ const (
 // defaultRetryAfter is what the service was seen to send.
 const defaultRetryAfter = 3 * time.Second
 
+// Bounds on what happens at the same time.
+const (
+	defaultConnections   = 2048
+	defaultRegistrations = 1024
+)
+
 // defaultWebhookTimeout is how long a webhook may take.
 const defaultWebhookTimeout = 5 * time.Second
 
@@ -89,6 +95,15 @@ type Options struct {
 	AllowRemoteWebhooks bool
 	// WebhookTimeout bounds one call of a webhook; 0 means 5 s.
 	WebhookTimeout time.Duration
+	// MaxConnections bounds the connections of the HTTPS listeners together
+	// that have begun to talk; 0 means 2048. When there are as many, one that
+	// has been without a request for some seconds makes room, and new ones
+	// wait. Connections that have said nothing do not count. MQTT has a bound
+	// of its own.
+	MaxConnections int
+	// MaxRegistrations is how many devices may register at the same moment, by
+	// any transport; 0 means 1024. Others are told to come back (429).
+	MaxRegistrations int
 	// RetryAfter is what devices are told to wait before they poll, sent in
 	// whole seconds; 0 means 3 s, a negative value means 0. A registration
 	// shows as `assigning` for half of it, in real time.
@@ -161,6 +176,12 @@ func resolve(opts *Options) (settings, error) {
 		s.RetryAfter = defaultRetryAfter
 	case s.RetryAfter < 0:
 		s.RetryAfter = 0
+	}
+	if s.MaxConnections == 0 {
+		s.MaxConnections = defaultConnections
+	}
+	if s.MaxRegistrations == 0 {
+		s.MaxRegistrations = defaultRegistrations
 	}
 	if s.WebhookTimeout == 0 {
 		s.WebhookTimeout = defaultWebhookTimeout

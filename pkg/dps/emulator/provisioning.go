@@ -24,8 +24,13 @@ func (s *settings) checkAllocation() error {
 	if !slices.Contains(policies, s.AllocationPolicy) {
 		return fmt.Errorf("check allocation policy %q: want hashed, geoLatency or static", s.AllocationPolicy)
 	}
-	if s.WebhookTimeout < 0 {
+	switch {
+	case s.WebhookTimeout < 0:
 		return fmt.Errorf("check webhook timeout %v: it is negative", s.WebhookTimeout)
+	case s.MaxConnections < 0:
+		return fmt.Errorf("check bound of connections %d: it is negative", s.MaxConnections)
+	case s.MaxRegistrations < 0:
+		return fmt.Errorf("check bound of registrations %d: it is negative", s.MaxRegistrations)
 	}
 	for name, h := range s.HubSettings {
 		switch {
@@ -68,7 +73,7 @@ func (s *settings) provisioning(st store.Store) *provision.Service {
 		Webhook: webhook.New(webhook.Config{
 			AllowRemote: s.AllowRemoteWebhooks, RootCAs: s.WebhookRootCAs, Timeout: s.WebhookTimeout,
 		}),
-		Logger: s.Logger, Now: s.Now, Pace: s.RetryAfter / 2,
+		Logger: s.Logger, Now: s.Now, Pace: s.RetryAfter / 2, MaxInFlight: s.MaxRegistrations,
 	}
 	for _, name := range s.Hubs {
 		hub := provision.Hub{Name: name, Weight: 1, Latency: s.hub(name).Latency}

@@ -18,24 +18,30 @@ const (
 	writeTimeout   = 30 * time.Second
 	idleTimeout    = 60 * time.Second
 	maxHeaderBytes = 32 << 10
+	// adminConnections is the bound of the admin listener.
+	adminConnections = 256
 )
 
-// server is an http.Server that can be stopped without waiting for clients
-// that connected and said nothing.
+// connectionGrace is how long a connection may be without a request before it
+// makes room for another, when there is none. A device asks again after some
+// seconds, so an idle connection is of use for a while.
+var connectionGrace = graces{shaking: 5 * time.Second, idle: time.Second}
+
+// server is an http.Server with a bound on its connections, which can be
+// stopped without waiting for clients that connected and said nothing.
 type server struct {
 	http     *http.Server
+	gate     *gate
 	handlers sync.WaitGroup
-
-	mu     sync.Mutex
-	silent map[net.Conn]struct{} // connections without a request yet
 }
 
-func newServer(handler http.Handler, logger *slog.Logger, tlsConfig *tls.Config) *server {
-	s := &server{silent: map[net.Conn]struct{}{}}
+func newServer(handler http.Handler, logger *slog.Logger, tlsConfig *tls.Config, connections int) *server {
+	s := &server{gate: newGate(connections, connectionGrace)}
 	s.http = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			s.handlers.Add(1)
 			defer s.handlers.Done()
+			s.gate.body(r)
 			handler.ServeHTTP(w, r)
 		}),
 		TLSConfig:                    tlsConfig,
@@ -46,7 +52,8 @@ func newServer(handler http.Handler, logger *slog.Logger, tlsConfig *tls.Config)
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               maxHeaderBytes,
 		ErrorLog:                     slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
-		ConnState:                    s.track,
+		ConnState:                    s.gate.track,
+		ConnContext:                  s.gate.withConn,
 		Protocols:                    new(http.Protocols),
 	}
 	// HTTP/1.1 only, as every official device client speaks it.
@@ -54,24 +61,20 @@ func newServer(handler http.Handler, logger *slog.Logger, tlsConfig *tls.Config)
 	return s
 }
 
-func (s *server) track(conn net.Conn, state http.ConnState) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if state == http.StateNew {
-		s.silent[conn] = struct{}{}
-	} else {
-		delete(s.silent, conn)
+// serve answers connections of l until the server is stopped, and closes l.
+func (s *server) serve(l net.Listener) error {
+	b := newLobby(l, defaultLobby, s.gate.relieve)
+	defer b.wait() // http.Server closes it, whatever happens
+	if s.http.TLSConfig != nil {
+		return s.http.ServeTLS(s.gate.listener(b), "", "")
 	}
+	return s.http.Serve(s.gate.listener(b))
 }
 
 // stop waits for running requests until ctx ends, then cuts them off, and
 // returns after the last handler.
 func (s *server) stop(ctx context.Context) error {
-	s.mu.Lock()
-	for conn := range s.silent {
-		_ = conn.Close()
-	}
-	s.mu.Unlock()
+	s.gate.closeFresh()
 	err := s.http.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = s.http.Close()

@@ -4,19 +4,36 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/provision"
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/refuse"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/web"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/wire"
 )
 
-type api struct{ Plane }
+type api struct {
+	Plane
+
+	large chan struct{} // one token per large body that is being read
+}
+
+// Bodies of more than largeBody bytes, or of unknown length, are read
+// maxLargeBodies at a time: nobody has proved who they are before the body is
+// read, and they would fill the memory.
+const (
+	largeBody      = 8 << 10
+	maxLargeBodies = 256
+)
+
+// RuleBodies refuses a large body because too many are being read.
+const RuleBodies refuse.Rule = "too-many-large-bodies"
 
 // New returns the plane over HTTPS.
 func New(c Config) http.Handler {
-	a := &api{Plane{c}}
+	a := &api{Plane: Plane{c}, large: make(chan struct{}, maxLargeBodies)}
 	const registration = "/{scope}/registrations/{id}"
 	return &web.Plane{
 		Name: "device", Logger: c.Logger, Now: c.Now, Render: wire.NewServiceError, Before: before,
@@ -45,7 +62,16 @@ func call(req *web.Request) provision.Call {
 }
 
 // readBody reads and checks a DeviceRegistration and returns its payload.
-func readBody(req *web.Request) (json.RawMessage, error) {
+func (a *api) readBody(req *web.Request) (json.RawMessage, error) {
+	if req.ContentLength < 0 || req.ContentLength > largeBody {
+		select {
+		case a.large <- struct{}{}:
+			defer func() { <-a.large }()
+		default:
+			return nil, provision.TooMany(RuleBodies, "Too many large requests at the same time.",
+				"at most "+strconv.Itoa(maxLargeBodies)+" bodies of more than "+strconv.Itoa(largeBody)+" bytes at the same moment")
+		}
+	}
 	data, err := req.Body(MaxBody)
 	if err != nil {
 		return nil, err
@@ -57,7 +83,7 @@ func readBody(req *web.Request) (json.RawMessage, error) {
 }
 
 func (a *api) register(req *web.Request) (*web.Response, error) {
-	payload, err := readBody(req)
+	payload, err := a.readBody(req)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +114,7 @@ func (a *api) poll(req *web.Request) (*web.Response, error) {
 }
 
 func (a *api) lookUp(req *web.Request) (*web.Response, error) {
-	if _, err := readBody(req); err != nil {
+	if _, err := a.readBody(req); err != nil {
 		return nil, err
 	}
 	reg, err := a.Service.LookUp(req.Context(), call(req))

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"net/http"
 	"sync"
 
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/refuse"
@@ -93,10 +92,7 @@ func (s *Service) ask(ctx context.Context, op state.Operation) error {
 	}
 	ctx, entered, room := s.waiting.enter(ctx, op.ID, cmp.Or(s.MaxWaiting, defaultWaiting))
 	if !room {
-		r := refusal(http.StatusTooManyRequests, 429000, RuleWaiting, "Too many registrations wait for custom allocation.")
-		r.Header = http.Header{"Retry-After": {"5"}}
-		r.Expected, r.Fix = "a webhook that keeps up", "make the webhook faster, or register fewer devices at once"
-		return r
+		return TooMany(RuleWaiting, "Too many registrations wait for custom allocation.", "a webhook that keeps up")
 	}
 	if entered {
 		go func() {

@@ -28,6 +28,9 @@ type Service struct {
 	AllocationPolicy string
 	// Webhook calls the webhooks of custom allocation.
 	Webhook *webhook.Client
+	// MaxInFlight is how many registrations are judged and written at the same
+	// moment; one more is told to come back. 0 means 1024.
+	MaxInFlight int
 	// MaxWaiting is how many registrations may wait for their webhook; one more
 	// is told to come back. 0 means 1024.
 	MaxWaiting int
@@ -39,8 +42,9 @@ type Service struct {
 	// Pace is how long a registration shows as `assigning`, in real time.
 	Pace time.Duration
 
-	cas     certificates
-	waiting waiting
+	admission admission
+	cas       certificates
+	waiting   waiting
 }
 
 // Call is one request by a device.
@@ -100,6 +104,11 @@ func (s *Service) Register(ctx context.Context, call Call) (state.Operation, err
 	if err := s.CheckCall(call); err != nil {
 		return state.Operation{}, err
 	}
+	leave, refused := s.admit()
+	if refused != nil {
+		return state.Operation{}, refused
+	}
+	defer leave()
 	for range maxAttempts {
 		g, err := s.judge(ctx, call)
 		if err != nil {
