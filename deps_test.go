@@ -38,6 +38,7 @@ var mayImport = []struct {
 	{"pkg/dps/internal/document", []string{"pkg/dps/enrollment", "pkg/dps/service", "pkg/dps/internal/tree", "pkg/pki"}},
 	{"pkg/dps/internal", []string{"pkg/dps/internal", "pkg/dps"}},
 	{"pkg/dps", []string{"pkg/dps/internal/oneline"}},
+	{"scripts/load", []string{"pkg/pki", "pkg/dps"}},
 	{"cmd/internal", []string{"cmd/internal"}},
 	{"cmd/certgen", []string{"cmd/internal", "pkg/pki"}},
 	{"cmd/enroll", []string{"cmd/internal", "pkg/pki", "pkg/dps"}},
