@@ -38,12 +38,12 @@
 // the first record of their TLS handshake, are kept apart (16384 of them) and
 // are in nobody's way; those that stop later, in the handshake, a header or a
 // body, or idle, make room when it is needed. scripts/load measures it. On a
-// machine with two cores, client included and other work going on:
+// machine with two cores, client included, alone and with other work going on:
 //
-//	10,000 devices, 256 in flight, polling at once    680 to 1100/s, p99 0.8 s, 90 MiB
+//	10,000 devices, 256 in flight, polling at once    1140 to 450/s, p99 0.4 to 1.1 s, 90 MiB
 //	the same, state in a file                         780/s, p99 0.7 s, 60 MiB
-//	10,000 devices at once, polling after 3 s         28 to 38 s for all, 280 MiB
-//	1,000 devices, 64 in flight, 10,000 idle          470/s, p99 0.26 s (without: 0.18 s)
+//	10,000 devices at once, polling after 3 s         19 to 38 s for all, 280 MiB
+//	1,000 devices, 64 in flight, 10,000 idle          1070 to 470/s, p99 0.12 to 0.26 s, 100 MiB
 //
 // # Refusals
 //
