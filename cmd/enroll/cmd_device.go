@@ -194,7 +194,7 @@ func refusalHint(err error) []string {
 		return []string{"the enrollment that the device matches is disabled: enable it, or check that the device is meant to match it"}
 	}
 	var unknown x509.UnknownAuthorityError
-	if errors.As(err, &unknown) || strings.Contains(err.Error(), "certificate signed by unknown authority") {
+	if errors.As(err, &unknown) {
 		return []string{"the TLS certificate of the host is not trusted: for an emulator give --" + flagCAFile + " (or " + envCAFile + ") the file that it names when it starts"}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/dpskit/dpskit/pkg/dps"
 	"github.com/dpskit/dpskit/pkg/dps/arm"
 	"github.com/dpskit/dpskit/pkg/dps/device"
+	"github.com/dpskit/dpskit/pkg/dps/emulator"
 	"github.com/dpskit/dpskit/pkg/pki"
 	"github.com/dpskit/dpskit/pkg/pki/workspace"
 )
@@ -65,9 +66,9 @@ func hints(err error) []string {
 			flagHTTPSAddr + ", --" + flagMQTTAddr + " and --" + flagAdminAddr + " (port 0 takes a free one)"}
 	}
 	switch {
-	case strings.Contains(err.Error(), "not a loopback address"):
+	case errors.Is(err, emulator.ErrNotLoopback):
 		return []string{"give --" + flagRemote + " and a key of your own in --" + flagKeyFile + ", or listen on 127.0.0.1"}
-	case strings.HasPrefix(err.Error(), "start emulator: "):
+	case errors.Is(err, emulator.ErrStart):
 		return nil // about a listener or a folder of this machine, not about the network
 	case errors.Is(err, workspace.ErrBroken):
 		return []string{"restore the file, choose another --" + flagDir + ", or make everything anew with --" + flagForce +

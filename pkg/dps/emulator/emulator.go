@@ -46,11 +46,11 @@ type Emulator struct {
 func Start(ctx context.Context, opts *Options) (*Emulator, error) {
 	s, err := resolve(opts)
 	if err != nil {
-		return nil, fmt.Errorf("start emulator: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrStart, err)
 	}
 	e := &Emulator{settings: s}
 	if err := e.start(ctx); err != nil {
-		return nil, fmt.Errorf("start emulator: %w", errors.Join(err, e.release()))
+		return nil, fmt.Errorf("%w: %w", ErrStart, errors.Join(err, e.release()))
 	}
 	return e, nil
 }
@@ -112,7 +112,7 @@ func (e *Emulator) listenOn(ctx context.Context, addr string) (net.Listener, err
 		return nil, fmt.Errorf("listen on %q: %w", addr, err)
 	}
 	if tcp, ok := l.Addr().(*net.TCPAddr); !e.settings.AllowRemote && (!ok || !tcp.IP.IsLoopback()) {
-		err := fmt.Errorf("listen on %q: it resolves to %s, which is not a loopback address", addr, l.Addr())
+		err := fmt.Errorf("listen on %q: it resolves to %s, which is %w", addr, l.Addr(), ErrNotLoopback)
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil

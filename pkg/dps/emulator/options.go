@@ -281,7 +281,7 @@ func (s *settings) checkAddr(addr string) error {
 	}
 	switch {
 	case !s.AllowRemote:
-		return fmt.Errorf("check address %q: not a loopback address, which needs remote access to be allowed", addr)
+		return fmt.Errorf("check address %q: %w, which needs remote access to be allowed", addr, ErrNotLoopback)
 	case s.Key == DevelopmentKey:
 		return fmt.Errorf("check address %q: remote access needs a key of your own, the development key is public", addr)
 	}
