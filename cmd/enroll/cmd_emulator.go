@@ -118,17 +118,10 @@ func forgetReady(file string) error {
 	if file == "" {
 		return nil
 	}
-	info, err := os.Lstat(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if err := cliapp.MayWrite(flagReadyFile, file, true); err != nil {
+		return err
 	}
-	if err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("write --%s %q: there is something that is not a file", flagReadyFile, file)
-	}
-	if err == nil {
-		err = os.Remove(file)
-	}
-	if err != nil {
+	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the old --%s: %w", flagReadyFile, err)
 	}
 	return nil
@@ -186,8 +179,8 @@ func announce(env *cliapp.Env, info emulator.Info, opts emulatorOptions) error {
 		if err != nil {
 			return err
 		}
-		if err := writeFile(opts.ReadyFile, append(data, '\n'), 0o600); err != nil {
-			return fmt.Errorf("write --%s: %w", flagReadyFile, err)
+		if err := cliapp.WriteOut(opts.ReadyFile, append(data, '\n')); err != nil {
+			return err
 		}
 	}
 	if opts.KeyFile != "" {
@@ -247,26 +240,4 @@ func stateDir(env *cliapp.Env) (string, error) {
 		return "", cliapp.WithHint(fmt.Errorf("find a folder for the state: %v", err), "give --%s FOLDER or --%s", flagData, flagMemory)
 	}
 	return filepath.Join(home, ".local", "state", sub), nil
-}
-
-// writeFile writes a file at once: a temporary file in the same folder, then a
-// rename.
-func writeFile(path string, data []byte, mode os.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	if _, err := f.Write(data); err != nil {
-		f.Close()
-		return err
-	}
-	if err := f.Chmod(mode); err != nil && runtime.GOOS != "windows" {
-		f.Close()
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
