@@ -32,18 +32,29 @@ func lockExclusive(ctx context.Context, f *folder) (unlock func(), err error) {
 			return nil, fmt.Errorf("lock workspace %q: %w", f.dir, cause(err))
 		}
 		lock := flock.New(filepath.Join(f.dir, lockFile), flock.SetFlag(os.O_RDWR))
-		if unlock, err = waitLock(ctx, f, lock, lock.TryLockContext); err != nil {
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // removed a moment ago
-			}
-			return nil, err
+		if unlock, err := holdLock(ctx, f, lock, lock.TryLockContext); unlock != nil || err != nil {
+			return unlock, err
 		}
-		if isLocked(f, lock) {
-			return unlock, nil
-		}
-		unlock()
 	}
 	return nil, fmt.Errorf("lock workspace %q: %w: %q is removed all the time", f.dir, ErrLocked, f.show(lockFile))
+}
+
+// holdLock waits for one lock. It returns neither a function nor an error when the lock file was removed meanwhile, so
+// that the lock would hold nothing.
+func holdLock(ctx context.Context, f *folder, lock *flock.Flock,
+	try func(context.Context, time.Duration) (bool, error),
+) (unlock func(), err error) {
+	unlock, err = waitLock(ctx, f, lock, try)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case isLocked(f, lock):
+		return unlock, nil
+	}
+	unlock()
+	return nil, nil
 }
 
 // isLocked reports whether the locked file is still the lock file. A process whose first change failed has removed
@@ -79,16 +90,9 @@ func lockShared(ctx context.Context, f *folder) (unlock func(), err error) {
 			return nil, fmt.Errorf("lock workspace %q: %w", f.dir, cause(err))
 		}
 		lock := flock.New(filepath.Join(f.dir, lockFile), flock.SetFlag(os.O_RDONLY))
-		if unlock, err = waitLock(ctx, f, lock, lock.TryRLockContext); err != nil {
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // removed a moment ago
-			}
-			return nil, err
+		if unlock, err := holdLock(ctx, f, lock, lock.TryRLockContext); unlock != nil || err != nil {
+			return unlock, err
 		}
-		if isLocked(f, lock) {
-			return unlock, nil
-		}
-		unlock()
 	}
 	return nil, fmt.Errorf("lock workspace %q: %w: %q is removed all the time", f.dir, ErrLocked, f.show(lockFile))
 }
