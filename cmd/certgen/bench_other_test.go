@@ -2,10 +2,6 @@
 
 package main
 
-import (
-	"os"
-	"time"
-)
+import "time"
 
-func peakBytes(*os.ProcessState) int64 { return 0 }
-func processTime() time.Duration       { return 0 }
+func processTime() time.Duration { return 0 }

@@ -17,21 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dpskit/dpskit/cmd/internal/clitest"
 	"github.com/dpskit/dpskit/pkg/pki"
 )
-
-// buildCertgen builds certgen as a user does and returns the path of the binary.
-func buildCertgen(tb testing.TB) string {
-	tb.Helper()
-	path := filepath.Join(tb.TempDir(), "certgen")
-	if runtime.GOOS == "windows" {
-		path += ".exe"
-	}
-	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
-		tb.Fatalf("go build: %v\n%s", err, out)
-	}
-	return path
-}
 
 // cryptoOnly makes n P-256 keys and signatures on every processor, and nothing
 // else: no program can make n devices in less time.
@@ -75,7 +63,7 @@ func runCommand(tb testing.TB, program, dir string, n int, flags ...string) (wal
 	if err != nil || result.Made != n {
 		tb.Fatalf("%v: %v, %+v", cmd, err, result)
 	}
-	return wall, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), peakBytes(cmd.ProcessState)
+	return wall, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), clitest.PeakBytes(cmd.ProcessState)
 }
 
 // BenchmarkFleet compares the whole command, from the start of the process to
@@ -86,7 +74,7 @@ func runCommand(tb testing.TB, program, dir string, n int, flags ...string) (wal
 //
 //	go test -run '^$' -bench Fleet -benchtime 5x ./cmd/certgen
 func BenchmarkFleet(b *testing.B) {
-	program, dir := buildCertgen(b), b.TempDir()
+	program, dir := clitest.Build(b, "certgen"), b.TempDir()
 	if out, err := exec.Command(program, "init", "--dir", filepath.Join(dir, "pki")).CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
 	}

@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/dpskit/dpskit/cmd/internal/clitest"
 )
 
 func TestMain(m *testing.M) {
@@ -25,7 +27,13 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, scriptParams("testdata/script"))
 }
 
+// scriptParams adds to the commands of clitest those below.
 func scriptParams(dir string) testscript.Params {
+	commands := clitest.Commands()
+	commands["field"] = cmdField
+	commands["snapshot"] = cmdSnapshot
+	commands["interrupt"] = cmdInterrupt
+	commands["fill"] = cmdFill
 	return testscript.Params{
 		Dir:                 dir,
 		RequireExplicitExec: true,
@@ -36,40 +44,13 @@ func scriptParams(dir string) testscript.Params {
 			env.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":     cmdExits,
-			"field":     cmdField,
-			"mode":      cmdMode,
-			"snapshot":  cmdSnapshot,
-			"interrupt": cmdInterrupt,
-			"fill":      cmdFill,
-		},
+		Cmds: commands,
 		Condition: func(cond string) (bool, error) {
 			if cond == "root" {
 				return os.Geteuid() == 0, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
-	}
-}
-
-// exits CODE PROGRAM ARGS... runs a program that must exit with the code.
-func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: exits CODE PROGRAM ARGS...")
-	}
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	got := 0
-	if err := ts.Exec(args[1], args[2:]...); err != nil {
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) {
-			ts.Fatalf("run %s: %v", args[1], err)
-		}
-		got = exit.ExitCode()
-	}
-	if got != want {
-		ts.Fatalf("exit code %d, want %d", got, want)
 	}
 }
 
@@ -110,20 +91,6 @@ func lookUp(value any, path []string) string {
 		return "nothing"
 	}
 	return fmt.Sprint(value)
-}
-
-// mode PERM FILE... checks permission bits.
-func cmdMode(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) < 2 {
-		ts.Fatalf("usage: mode PERM FILE...")
-	}
-	for _, name := range args[1:] {
-		info, err := os.Stat(ts.MkAbs(name))
-		ts.Check(err)
-		if got := fmt.Sprintf("%04o", info.Mode().Perm()); (got == args[0]) == neg {
-			ts.Fatalf("%s has mode %s", name, got)
-		}
-	}
 }
 
 // snapshot DIR FILE writes every name below DIR with its mode and a hash of its

@@ -6,23 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
-)
 
-// buildProgram builds enroll as a user does and returns the path of the binary.
-func buildProgram(b *testing.B) string {
-	b.Helper()
-	path := filepath.Join(b.TempDir(), "enroll")
-	if runtime.GOOS == "windows" {
-		path += ".exe"
-	}
-	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
-		b.Fatalf("go build: %v\n%s", err, out)
-	}
-	return path
-}
+	"github.com/dpskit/dpskit/cmd/internal/clitest"
+)
 
 // BenchmarkGenerate runs the whole `enroll --generate` in a new process and an
 // empty folder: with P-256 keys, from certificates to the assigned device.
@@ -31,7 +19,7 @@ func buildProgram(b *testing.B) string {
 //
 //	go test -bench Generate -run '^$' ./cmd/enroll
 func BenchmarkGenerate(b *testing.B) {
-	program, dir := buildProgram(b), b.TempDir()
+	program, dir := clitest.Build(b, "enroll"), b.TempDir()
 	var cpu time.Duration
 	var peak int64
 	i := 0
@@ -43,7 +31,7 @@ func BenchmarkGenerate(b *testing.B) {
 			b.Fatalf("%v\n%s", err, out)
 		}
 		cpu += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-		peak = max(peak, peakBytes(cmd.ProcessState))
+		peak = max(peak, clitest.PeakBytes(cmd.ProcessState))
 	}
 	b.ReportMetric(float64(cpu.Milliseconds())/float64(i), "cpu-ms/op")
 	b.ReportMetric(float64(peak)/(1<<20), "peak-MiB")
@@ -54,7 +42,7 @@ func BenchmarkGenerate(b *testing.B) {
 //
 //	go test -bench EmulatorReady -run '^$' ./cmd/enroll
 func BenchmarkEmulatorReady(b *testing.B) {
-	program, dir := buildProgram(b), b.TempDir()
+	program, dir := clitest.Build(b, "enroll"), b.TempDir()
 	for _, mode := range []string{"memory", "data"} {
 		b.Run(mode, func(b *testing.B) {
 			for b.Loop() {

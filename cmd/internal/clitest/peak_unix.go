@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package clitest
 
 import (
 	"os"
@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// peakBytes is the largest resident set of an ended process; 0 if unknown.
-func peakBytes(state *os.ProcessState) int64 {
+// PeakBytes is the largest resident set of an ended process; 0 if unknown.
+func PeakBytes(state *os.ProcessState) int64 {
 	usage, ok := state.SysUsage().(*syscall.Rusage)
 	if !ok {
 		return 0
