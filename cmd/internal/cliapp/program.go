@@ -99,6 +99,7 @@ func (p Program) harden(app *cli.App, env *Env) {
 		app.Action = orUnknownCommand(app.Action)
 	}
 	app.Commands = append(app.Commands, versionCommand(env, p.Name), completionCommand(env, p.Name))
+	app.Flags, app.Action = append(app.Flags, versionFlag()), orVersion(env, p.Name, app.Action)
 	hardenFlags(app.Flags)
 	for _, c := range app.Commands {
 		hardenCommand(c)

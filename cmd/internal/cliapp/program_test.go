@@ -220,6 +220,25 @@ func TestHelpGoesToStdout(t *testing.T) {
 	}
 }
 
+// The version is there as a command and as a flag.
+func TestVersion(t *testing.T) {
+	var g got
+	for _, args := range [][]string{{"version"}, {"--version"}} {
+		if code, stdout, stderr := run(testProgram(&g, nil), nil, args...); code != 0 || stderr != "" ||
+			!strings.HasPrefix(stdout, "prog "+cliapp.Version()+" ") || strings.Count(stdout, "\n") != 1 {
+			t.Errorf("%q: exit code %d, stdout %q, stderr %q", args, code, stdout, stderr)
+		}
+	}
+	for _, args := range [][]string{{"--version", "x"}, {"--version", "group"}, {"group", "list", "--version"}, {"--version=maybe"}} {
+		if code, stdout, _ := run(testProgram(&g, nil), nil, args...); code != cliapp.ExitUsage || stdout != "" {
+			t.Errorf("%q: exit code %d, stdout %q", args, code, stdout)
+		}
+	}
+	if g.Name != "" {
+		t.Errorf("%q ran", g.Name)
+	}
+}
+
 func TestCompletionScripts(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish", "pwsh"} {
 		var g got

@@ -36,9 +36,29 @@ func Version() string {
 func versionCommand(env *Env, program string) *cli.Command {
 	return &cli.Command{
 		Name: "version", Usage: "print the version",
-		Action: func(*cli.Context) error {
-			_, err := fmt.Fprintf(env.Out, "%s %s %s/%s %s\n", program, Version(), runtime.GOOS, runtime.GOARCH, runtime.Version())
-			return err
-		},
+		Action: func(*cli.Context) error { return printVersion(env, program) },
+	}
+}
+
+func printVersion(env *Env, program string) error {
+	_, err := fmt.Fprintf(env.Out, "%s %s %s/%s %s\n", program, Version(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+	return err
+}
+
+const flagVersion = "version"
+
+// versionFlag is for those who try a flag first. It is one of the program
+// alone, not of its commands.
+func versionFlag() cli.Flag {
+	return &cli.BoolFlag{Name: flagVersion, Usage: "print the version"}
+}
+
+// orVersion is action, unless the version is asked for.
+func orVersion(env *Env, program string, action cli.ActionFunc) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		if c.Bool(flagVersion) && !c.Args().Present() {
+			return printVersion(env, program)
+		}
+		return action(c)
 	}
 }
