@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -23,7 +25,10 @@ type initOptions struct {
 	Root          pki.CAOptions
 	Intermediate  pki.CAOptions
 	Intermediates int
-	Alone         bool // the root is to be followed by 'certgen intermediate'
+	// IntermediateNames are the common names of the CAs below the root; nil for those of the library.
+	IntermediateNames []string
+	LimitPathLen      bool
+	Alone             bool // the root is to be followed by 'certgen intermediate'
 	// KeyPasswordFile holds the pass phrase for the keys of the new CAs.
 	KeyPasswordFile string
 	// IntermediateKeyPasswordFile holds another one for those below the root.
@@ -43,12 +48,15 @@ func newInitCmd(env *cliapp.Env, run initFunc) *cli.Command {
 			"   certgen init\n" +
 			"   certgen init --intermediates 2 --key-type rsa-2048 --days 365\n" +
 			"   certgen init --dir ca2 --intermediates 0 --root-cn \"Contoso Test Root\"\n" +
+			"   certgen init --dir ca3 --intermediates 3 --intermediate-cn \"Contoso Test {n} CA\" --path-len\n" +
+			"   certgen init --dir ca4 --intermediate-cn \"Contoso Policy CA\" --intermediate-cn \"Contoso Plant CA\"\n" +
 			"   certgen init --key-password-file my-ca.password\n" +
 			"   certgen init --ca-cert my-ca.pfx --ca-key-password-file my-ca.password",
 		Flags: append(append(append(keyFlags(), keyPasswordFlag(), intermediateKeyPasswordFlag(),
 			&cli.IntFlag{Name: flagIntermediates, Value: 1, Usage: "make a chain of `N` CAs below the root"},
 			&cli.StringFlag{Name: flagRootCN, Usage: "call the root `NAME` (default: " + strconv.Quote(pki.DefaultRootCN) + ")"},
-			&cli.StringFlag{Name: flagIntermediateCN, Usage: "call the CA below it `NAME` (default: " + strconv.Quote(pki.DefaultIntermediateCN) + ")"},
+			&cli.StringSliceFlag{Name: flagIntermediateCN, Usage: "call the CA below it `NAME`; {n} in it is the number of the CA, and repeated it names one CA after the other (default: " + strconv.Quote(pki.DefaultIntermediateCN) + ")"},
+			&cli.BoolFlag{Name: flagPathLen, Category: categoryKey, Usage: "limit the path length of every CA to what is made here, so that no CA can be added below the last one"},
 		), append(rootFileFlags(), optionalPFXFlags()...)...), writeFlags()...),
 		Before: cliapp.NoArgs,
 		Action: func(c *cli.Context) error {
@@ -56,23 +64,24 @@ func newInitCmd(env *cliapp.Env, run initFunc) *cli.Command {
 			if err != nil {
 				return err
 			}
-			n := c.Int(flagIntermediates)
-			if n < 0 || n > maxIntermediates {
-				return cliapp.Usagef("invalid --%s %d: want 0 to %d", flagIntermediates, n, maxIntermediates)
+			n, names, err := readIntermediates(c)
+			if err != nil {
+				return err
 			}
 			opts := initOptions{
 				commonOptions: readWrite(env, c), Root: ca, Intermediate: ca, Intermediates: n,
+				IntermediateNames: names, LimitPathLen: c.Bool(flagPathLen),
 				KeyPasswordFile:             c.String(flagKeyPasswordFile),
 				IntermediateKeyPasswordFile: c.String(flagIntermediateKeyPasswordFile),
 				CACert:                      c.String(flagCACert), CAKey: c.String(flagCAKey), CAPasswordFile: c.String(flagCAKeyPasswordFile),
 			}
-			opts.Root.CommonName, opts.Intermediate.CommonName = c.String(flagRootCN), c.String(flagIntermediateCN)
+			opts.Root.CommonName = c.String(flagRootCN)
 			if opts.PFX, err = readPFX(c); err != nil {
 				return err
 			}
-			if n == 0 && (opts.PFX.Write || opts.Intermediate.CommonName != "" || opts.IntermediateKeyPasswordFile != "") {
-				return cliapp.Usagef("--%s, --%s and --%s are for the CAs below the root, and there are none",
-					flagPFX, flagIntermediateCN, flagIntermediateKeyPasswordFile)
+			if n == 0 && (opts.PFX.Write || opts.IntermediateKeyPasswordFile != "") {
+				return cliapp.Usagef("--%s and --%s are for the CAs below the root, and there are none",
+					flagPFX, flagIntermediateKeyPasswordFile)
 			}
 			if err := opts.check(c, flagRootCN); err != nil {
 				return err
@@ -80,6 +89,40 @@ func newInitCmd(env *cliapp.Env, run initFunc) *cli.Command {
 			return run(c.Context, env, opts)
 		},
 	}
+}
+
+// nameNumber stands in a common name for the number of the CA.
+const nameNumber = "{n}"
+
+// readIntermediates reads how many CAs stand below the root, and their common
+// names; no names mean those of the library.
+func readIntermediates(c *cli.Context) (n int, names []string, err error) {
+	n, names = c.Int(flagIntermediates), c.StringSlice(flagIntermediateCN)
+	if !c.IsSet(flagIntermediates) && len(names) > 1 {
+		n = len(names)
+	}
+	switch {
+	case n < 0 || n > maxIntermediates:
+		return 0, nil, cliapp.Usagef("invalid --%s %d: want 0 to %d", flagIntermediates, n, maxIntermediates)
+	case len(names) > 0 && n == 0:
+		return 0, nil, cliapp.Usagef("--%s is for the CAs below the root, and there are none", flagIntermediateCN)
+	case len(names) > 1 && len(names) != n:
+		return 0, nil, cliapp.Usagef("%d names by --%s for %d CAs below the root: give one for each, or one with %s in it",
+			len(names), flagIntermediateCN, n, nameNumber)
+	case len(names) == 1 && n > 1:
+		names = slices.Repeat(names, n)
+		if !strings.Contains(names[0], nameNumber) {
+			for i := range names[1:] {
+				names[i+1] += " " + nameNumber
+			}
+		}
+	}
+	for i, name := range names {
+		if names[i] = strings.ReplaceAll(name, nameNumber, strconv.Itoa(i+1)); name == "" {
+			return 0, nil, cliapp.Usagef("a name by --%s is empty", flagIntermediateCN)
+		}
+	}
+	return n, names, nil
 }
 
 // rootFileFlags name the files of a root that was made elsewhere.
@@ -141,6 +184,7 @@ func (opts initOptions) check(c *cli.Context, shaping ...string) error {
 func (opts initOptions) library(ctx context.Context, env *cliapp.Env) (workspace.InitOptions, error) {
 	out := workspace.InitOptions{
 		Root: opts.Root, Intermediate: opts.Intermediate, Intermediates: opts.Intermediates, Force: opts.Force,
+		IntermediateNames: opts.IntermediateNames, LimitPathLen: opts.LimitPathLen,
 	}
 	var err error
 	if out.KeyPassphrase, err = newKeyPassphrase(ctx, env, opts.KeyPasswordFile, envKeyPassword); err != nil {

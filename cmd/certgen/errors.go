@@ -41,6 +41,8 @@ var knownErrors = []struct {
 	{pki.ErrWrongPassphrase, cliapp.ExitUnauthorized, "check the file, the environment variable or what you typed: pass phrases are case-sensitive"},
 	{pki.ErrInvalidID, cliapp.ExitUsage, ""},
 	{pki.ErrKeyMismatch, cliapp.ExitFailed, "the certificate and the key must come from the same pair of files"},
+	{pki.ErrPathLen, cliapp.ExitFailed, "sign with a CA further up by --ca, or make the CAs anew with room for it: 'certgen init --force' without " +
+		"--path-len limits nothing, 'certgen intermediate NAME --force --path-len N' allows N CAs below NAME"},
 	{pki.ErrNotCA, cliapp.ExitFailed, "only a CA certificate (basic constraints CA:TRUE) can sign: choose another with --ca"},
 	{pki.ErrExpired, cliapp.ExitFailed, "make a new CA: 'certgen init --force --days 365' keeps the old files in the folder 'replaced'"},
 	{pki.ErrNotYetValid, cliapp.ExitFailed, "check the clock of this machine and --not-before of the CA"},

@@ -86,6 +86,26 @@ func TestInitFlags(t *testing.T) {
 		"--not-before", "-1h", "--not-after", "90d", "--root-cn", "My Root"))
 }
 
+func TestIntermediateNames(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		n    int
+		want []string
+	}{
+		{nil, 1, nil},
+		{[]string{"--intermediate-cn", "A, B"}, 1, []string{"A, B"}},
+		{[]string{"--intermediate-cn", "A", "--intermediates", "3"}, 3, []string{"A", "A 2", "A 3"}},
+		{[]string{"--intermediate-cn", "A {n} CA", "--intermediates", "3"}, 3, []string{"A 1 CA", "A 2 CA", "A 3 CA"}},
+		{[]string{"--intermediate-cn", "A", "--intermediate-cn", "B"}, 2, []string{"A", "B"}},
+		{[]string{"--intermediate-cn", "A", "--intermediate-cn", "B {n}", "--intermediates", "2"}, 2, []string{"A", "B 2"}},
+	} {
+		got := parseOK(t, newInitCmd, append([]string{"init"}, tt.args...)...)
+		if d := cmp.Diff(tt.want, got.IntermediateNames); d != "" || got.Intermediates != tt.n {
+			t.Errorf("%q: %d intermediates, names (-want +got):\n%s", tt.args, got.Intermediates, d)
+		}
+	}
+}
+
 func TestRootAndIntermediateFlags(t *testing.T) {
 	one, zero := 1, 0
 	root := defaultCA
@@ -117,6 +137,10 @@ func TestRefusedCAFlags(t *testing.T) {
 		{"init", "--ca-cert", "c", "--root-cn", "R"},
 		{"init", "--intermediates", "0", "--pfx"},
 		{"init", "--intermediates", "0", "--intermediate-cn", "I"},
+		{"init", "--intermediates", "3", "--intermediate-cn", "I", "--intermediate-cn", "J"},
+		{"init", "--intermediate-cn", "I", "--intermediate-cn", ""},
+		{"init", "--intermediate-cn", ""},
+		{"init", "--path-len", "2"},
 		{"init", "--pfx-profile", "legacy"},
 		{"init", "--ca-cert", "c", "--ca-key-password-file", "-", "--intermediate-key-password-file", "-"},
 		{"root", "--ca-cert", "c", "--ca-key", "k", "--cn", "R"},

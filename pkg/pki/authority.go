@@ -49,7 +49,7 @@ func NewRoot(opts *CAOptions) (*Authority, error) {
 }
 
 // NewIntermediate makes a CA below a. It is refused when a has expired or when a path length in its chain allows no
-// further CA ([ErrExpired], [ErrNotYetValid], [ErrNotCA]).
+// further CA ([ErrExpired], [ErrNotYetValid], [ErrPathLen]).
 func (a *Authority) NewIntermediate(opts *CAOptions) (*Authority, error) {
 	o := caOptions(opts)
 	if o.CommonName == "" {
@@ -156,7 +156,7 @@ func checkPathLen(chain []*x509.Certificate, extra int) error {
 		limit, ok := pathLen(cert)
 		if below := i + 1 + extra; ok && below > limit {
 			return fmt.Errorf("certificate %q: %w: its path length %d leaves no room for %d CAs below it",
-				subjectName(cert), ErrNotCA, limit, below)
+				subjectName(cert), ErrPathLen, limit, below)
 		}
 	}
 	return nil

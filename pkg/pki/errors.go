@@ -1,6 +1,9 @@
 package pki
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Reasons that callers branch on. They are reached with [errors.Is]; the text of the error around them names the
 // object and the fix.
@@ -15,6 +18,8 @@ var (
 	// ErrNotCA means that a certificate may not sign other certificates: it is no CA, its key usage lacks
 	// keyCertSign, or a path length above it forbids another level.
 	ErrNotCA = errors.New("the certificate may not sign certificates")
+	// ErrPathLen means that a path length leaves no room for one more CA. It is also an [ErrNotCA].
+	ErrPathLen = fmt.Errorf("%w", ErrNotCA)
 	// ErrExpired means that a certificate ended before the time in question.
 	ErrExpired = errors.New("the certificate has expired")
 	// ErrNotYetValid means that a certificate begins after the time in question.

@@ -21,6 +21,13 @@ type InitOptions struct {
 	Intermediate  pki.CAOptions // of every intermediate; from the second on a number is added to its common name
 	// Intermediates is the number of CAs below the root, each below the one before: 0 to 10.
 	Intermediates int
+	// IntermediateNames are the common names of the intermediates, one for each from the top down. When it is empty the
+	// common name in Intermediate counts.
+	IntermediateNames []string
+	// LimitPathLen gives every new CA the path length that Init needs and no more: the root the number of
+	// intermediates, the last CA 0. No CA can be added below the last one then. The path lengths in Root and
+	// Intermediate do not count.
+	LimitPathLen bool
 	// Force moves a PKI that is there, with everything issued by it, to the replaced folder.
 	Force bool
 	// KeyPassphrase gives the pass phrase to encrypt the keys of the CAs with; nil leaves them plain.
@@ -39,6 +46,9 @@ func (w *Workspace) Init(ctx context.Context, opts InitOptions) (root, issuing *
 	if opts.Intermediates < 0 || opts.Intermediates > maxIntermediates {
 		return nil, nil, fmt.Errorf("init workspace %q: %d intermediates, want 0 to %d", w.dir, opts.Intermediates,
 			maxIntermediates)
+	}
+	if n := len(opts.IntermediateNames); n > 0 && n != opts.Intermediates {
+		return nil, nil, fmt.Errorf("init workspace %q: %d names for %d intermediates", w.dir, n, opts.Intermediates)
 	}
 	if w.Exists() && !opts.Force { // the answer comes before the work of making keys, and again under the lock
 		return nil, nil, fmt.Errorf("init workspace %q: %q %w", w.dir, RootName, ErrExists)
@@ -108,7 +118,7 @@ func makeCAs(ctx context.Context, opts InitOptions, encode, encodeLower keyEncod
 	if root != nil {
 		err = checkRoot(root, clock(opts.Root.Now))
 	} else {
-		root, err = pki.NewRoot(&opts.Root)
+		root, err = pki.NewRoot(opts.optionsOf(0))
 	}
 	if err != nil {
 		return nil, nil, err
@@ -118,13 +128,14 @@ func makeCAs(ctx context.Context, opts InitOptions, encode, encodeLower keyEncod
 		if ctx.Err() != nil {
 			return nil, nil, context.Cause(ctx)
 		}
-		o := opts.Intermediate
-		if o.CommonName != "" && n > 1 {
-			o.CommonName = fmt.Sprintf("%s %d", o.CommonName, n)
-		}
-		ca, err := cas[n-1].NewIntermediate(&o)
+		ca, err := cas[n-1].NewIntermediate(opts.optionsOf(n))
 		if err != nil {
 			return nil, nil, err
+		}
+		for _, above := range cas {
+			if above.Certificate().Subject.String() == ca.Certificate().Subject.String() {
+				return nil, nil, fmt.Errorf("%w: two cas are named %q", pki.ErrInvalidID, ca.Certificate().Subject.CommonName)
+			}
 		}
 		cas = append(cas, ca)
 	}
@@ -139,6 +150,24 @@ func makeCAs(ctx context.Context, opts InitOptions, encode, encodeLower keyEncod
 		}
 	}
 	return cas, parcels, nil
+}
+
+// optionsOf are the options of the CA that stands n steps below the root.
+func (opts *InitOptions) optionsOf(n int) *pki.CAOptions {
+	o := opts.Intermediate
+	switch {
+	case n == 0:
+		o = opts.Root
+	case len(opts.IntermediateNames) > 0:
+		o.CommonName = opts.IntermediateNames[n-1]
+	case o.CommonName != "" && n > 1:
+		o.CommonName = fmt.Sprintf("%s %d", o.CommonName, n)
+	}
+	if opts.LimitPathLen {
+		below := opts.Intermediates - n
+		o.MaxPathLen = &below
+	}
+	return &o
 }
 
 // retireTree removes an entry and everything issued below it, and plans to move their files away.

@@ -101,12 +101,54 @@ func TestInitOptions(t *testing.T) {
 	}
 }
 
+func TestInitNamesAndPathLengths(t *testing.T) {
+	names := []string{"Policy", "Plant", "Line"}
+	own, err := pki.NewRoot(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, root := range []*pki.Authority{nil, own} {
+		w := open(t, filepath.Join(t.TempDir(), "pki"))
+		_, issuing, err := w.Init(t.Context(), workspace.InitOptions{
+			Intermediates: 3, IntermediateNames: names, LimitPathLen: true, RootAuthority: root,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, c := range issuing.Chain() {
+			want, limit := pki.DefaultRootCN, i
+			if i < 3 {
+				want = names[2-i]
+			} else if root != nil {
+				limit = -1
+			}
+			if c.Subject.CommonName != want || c.MaxPathLen != limit {
+				t.Errorf("%q has the path length %d, want %q, %d", c.Subject.CommonName, c.MaxPathLen, want, limit)
+			}
+		}
+		consistent(t, w)
+		if _, _, err := w.CreateIntermediate(t.Context(), workspace.IntermediateOptions{}); !errors.Is(err, pki.ErrPathLen) {
+			t.Errorf("one more CA below the last: %v", err)
+		}
+		edge := workspace.IssueOptions{Request: pki.IssueRequest{Profile: pki.ProfileEdgeCA, CommonName: "gate"}}
+		if _, _, err := w.Issue(t.Context(), edge); !errors.Is(err, pki.ErrPathLen) || !errors.Is(err, pki.ErrNotCA) {
+			t.Errorf("an Edge CA below the last: %v", err)
+		}
+		edge.CA = "intermediate2"
+		if _, _, err := w.Issue(t.Context(), edge); err != nil {
+			t.Errorf("an Edge CA where there is room: %v", err)
+		}
+	}
+}
+
 func TestInitRefuses(t *testing.T) {
 	w := ready(t)
 	before := snapshot(t, w.Dir())
 	for name, opts := range map[string]workspace.InitOptions{
 		"root is there": {Intermediates: 1}, "negative": {Intermediates: -1, Force: true}, "many": {Intermediates: 11, Force: true},
 		"path length":  {Intermediates: 2, Force: true, Root: pki.CAOptions{MaxPathLen: new(int)}},
+		"few names":    {Intermediates: 2, Force: true, IntermediateNames: []string{"A"}},
+		"same names":   {Intermediates: 3, Force: true, IntermediateNames: []string{"A", "B", "A"}},
 		"bad name":     {Force: true, Root: pki.CAOptions{CommonName: "a\nb"}},
 		"no secret":    {Force: true, KeyPassphrase: func() ([]byte, error) { return nil, errors.New("no terminal") }},
 		"empty secret": {Force: true, KeyPassphrase: func() ([]byte, error) { return nil, nil }},
