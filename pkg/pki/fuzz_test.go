@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/dpskit/dpskit/pkg/pki"
 	"github.com/dpskit/dpskit/pkg/pki/pkitest"
@@ -114,6 +115,9 @@ func FuzzDecodePFX(f *testing.F) {
 	}
 	seeds(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
+		if name := pki.PFXFriendlyName(data); len(name) > 3*256 || !utf8.ValidString(name) {
+			t.Errorf("the friendly name is %q", name)
+		}
 		for _, password := range []string{"1234", ""} {
 			got, err := pki.DecodePFX(data, password)
 			if err != nil {

@@ -211,6 +211,9 @@ func TestReadsOpenSSLFiles(t *testing.T) {
 			if err != nil || !got.Certificate.Equal(b.Certificate) {
 				t.Errorf("%s, password %q: %v", name, password, err)
 			}
+			if friendly := pki.PFXFriendlyName(data); name == "chain and name" && friendly != "my device" {
+				t.Errorf("%s: the friendly name is %q", name, friendly)
+			}
 		}
 	}
 }

@@ -1,10 +1,12 @@
 package pki
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
@@ -39,25 +41,32 @@ func ParsePFXProfile(s string) (PFXProfile, error) {
 	return "", fmt.Errorf("parse pfx profile %q: known profiles are %s", clip(s), strings.Join(names, ", "))
 }
 
-// PFXOptions describes a PKCS#12 file. The zero value is modern with an empty password. The file has no friendly
-// name, because go-pkcs12 writes none beside a key.
+// PFXOptions describes a PKCS#12 file. The zero value is modern with an empty password.
 type PFXOptions struct {
 	Profile  PFXProfile
 	Password string // any characters of the basic multilingual plane
+	// FriendlyName is what programs call the entry: the alias in Java, which ignores case, and the name that Windows
+	// lists. Up to 255 printable characters of the basic multilingual plane. Empty means the common name of the
+	// certificate; one that cannot be a friendly name is left out.
+	FriendlyName string
 }
 
-// Check refuses an unknown profile and a password that PKCS#12 cannot hold, before any key is made.
+// Check refuses an unknown profile, and a password or friendly name that PKCS#12 cannot hold, before any key is made.
 func (o PFXOptions) Check() error {
 	if o.Profile != "" {
 		if _, err := ParsePFXProfile(string(o.Profile)); err != nil {
 			return err
 		}
 	}
+	if err := checkFriendlyName(o.FriendlyName); err != nil {
+		return err
+	}
 	return checkPFXPassword(o.Password)
 }
 
 // PFX returns the bundle as a PKCS#12 file: the key, its certificate, and every issuer up to the root, which is what
-// the device SDKs need to present the whole chain. The file is read back and compared before it is returned.
+// the device SDKs need to present the whole chain. The key and its certificate have the friendly name. The file is
+// read back and compared before it is returned.
 func (b *Bundle) PFX(opts PFXOptions) ([]byte, error) {
 	var encoder *pkcs12.Encoder
 	switch opts.Profile {
@@ -81,7 +90,7 @@ func (b *Bundle) PFX(opts PFXOptions) ([]byte, error) {
 	default:
 		return nil, fmt.Errorf("encode pfx of %q: %w: type %T", name, ErrUnsupportedKey, b.Key)
 	}
-	if err := checkPFXPassword(opts.Password); err != nil {
+	if err := opts.Check(); err != nil {
 		return nil, fmt.Errorf("encode pfx of %q: %w", name, err)
 	}
 	if slices.Contains(b.Issuers, nil) {
@@ -91,30 +100,64 @@ func (b *Bundle) PFX(opts PFXOptions) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode pfx of %q: %v", name, err)
 	}
-	if err := b.checkPFX(data, opts.Password); err != nil {
+	friendly := b.friendlyName(opts)
+	if friendly != "" {
+		if data, err = namePFX(data, friendly, opts.Password); err != nil {
+			return nil, fmt.Errorf("encode pfx of %q: set friendly name: %v", name, err)
+		}
+	}
+	if err := b.checkPFX(data, opts.Password, friendly); err != nil {
 		return nil, fmt.Errorf("encode pfx of %q: read it back: %w", name, err)
 	}
 	return data, nil
 }
 
-// checkPFX reads a file back and compares everything in it with the bundle.
-func (b *Bundle) checkPFX(data []byte, password string) error {
-	key, leaf, issuers, err := pkcs12.DecodeChain(data, password)
+// checkPFX reads a file back and compares everything in it with the bundle and the friendly name.
+func (b *Bundle) checkPFX(data []byte, password, friendly string) error {
+	//lint:ignore SA1019 its PEM labels are wrong; of the readers of go-pkcs12 it alone tells the names
+	blocks, err := pkcs12.ToPEM(data, password)
 	if err != nil {
 		return pfxError(err)
 	}
-	same, ok := b.Key.(interface {
-		Equal(x crypto.PrivateKey) bool
-	})
+	var certs []*pem.Block
+	var keys int
+	for _, block := range blocks {
+		switch {
+		case block.Type == "CERTIFICATE":
+			certs = append(certs, block)
+		case !sameKey(block.Bytes, b.Key):
+			return ErrKeyMismatch
+		case block.Headers["friendlyName"] != friendly:
+			return fmt.Errorf("the key has the friendly name %q", clip(block.Headers["friendlyName"]))
+		default:
+			keys++
+		}
+	}
+	same := func(block *pem.Block, cert *x509.Certificate) bool { return bytes.Equal(block.Bytes, cert.Raw) }
 	switch {
-	case !ok || !same.Equal(key):
-		return ErrKeyMismatch
-	case !leaf.Equal(b.Certificate):
-		return fmt.Errorf("it has the certificate %q", subjectName(leaf))
-	case !slices.EqualFunc(issuers, b.Issuers, (*x509.Certificate).Equal):
-		return fmt.Errorf("it has %d other issuers, want %d", len(issuers), len(b.Issuers))
+	case keys != 1:
+		return fmt.Errorf("it has %d keys, want 1", keys)
+	case len(certs) == 0 || !same(certs[0], b.Certificate):
+		return fmt.Errorf("it has another certificate")
+	case !slices.EqualFunc(certs[1:], b.Issuers, same):
+		return fmt.Errorf("it has %d other issuers, want %d", len(certs)-1, len(b.Issuers))
+	case certs[0].Headers["friendlyName"] != friendly:
+		return fmt.Errorf("the certificate has the friendly name %q", clip(certs[0].Headers["friendlyName"]))
 	}
 	return nil
+}
+
+// sameKey reports whether der, in the format of its algorithm alone (PKCS#1 or SEC 1), is the key.
+func sameKey(der []byte, key crypto.Signer) bool {
+	switch key := key.(type) {
+	case *rsa.PrivateKey:
+		got, err := x509.ParsePKCS1PrivateKey(der)
+		return err == nil && got.Equal(key)
+	case *ecdsa.PrivateKey:
+		got, err := x509.ParseECPrivateKey(der)
+		return err == nil && got.Equal(key)
+	}
+	return false
 }
 
 // checkPFXPassword refuses what the UCS-2 passwords of PKCS#12 cannot hold.

@@ -236,7 +236,7 @@ func TestPFXSelfTest(t *testing.T) {
 		}
 		return data
 	}
-	if err := pki.CheckPFX(b, write(*b), "x"); err != nil {
+	if err := pki.CheckPFX(b, write(*b), "x", ""); err != nil {
 		t.Errorf("the bundle itself: %v", err)
 	}
 	short, leaf, key := *b, *b, *b
@@ -246,11 +246,11 @@ func TestPFXSelfTest(t *testing.T) {
 	for name, data := range map[string][]byte{
 		"a short chain": write(short), "another leaf": write(leaf), "another key": write(key), "a damaged file": write(*b)[1:],
 	} {
-		if err := pki.CheckPFX(b, data, "x"); err == nil {
+		if err := pki.CheckPFX(b, data, "x", ""); err == nil {
 			t.Errorf("%s is taken for the bundle", name)
 		}
 	}
-	if err := pki.CheckPFX(b, write(*b), "y"); !errors.Is(err, pki.ErrWrongPassphrase) {
+	if err := pki.CheckPFX(b, write(*b), "y", ""); !errors.Is(err, pki.ErrWrongPassphrase) {
 		t.Errorf("another password: got %v, want ErrWrongPassphrase", err)
 	}
 }
