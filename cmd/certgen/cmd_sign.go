@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/asn1"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,8 +31,9 @@ func newSignCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, signOpti
 		Name: "sign", Usage: "sign a certificate request", ArgsUsage: "CSR",
 		Description: "For a device that makes its own key. CSR is a file in PEM, DER or base64, or - for standard\n" +
 			"input. Only the common name, the host names and addresses, and the public key of the\n" +
-			"request are used, as far as the profile allows them; everything else comes from the profile.\n" +
-			"The certificate is never a CA.\n\n" +
+			"request are used; everything else comes from the profile, and a note says what was left out.\n" +
+			"The certificate is never a CA. Other alternative names, an address in a request of a device and\n" +
+			"critical extensions that certgen does not know are refused.\n\n" +
 			"   certgen sign device.csr\n" +
 			"   certgen sign server.csr --profile server --name web --days 7",
 		Flags: append(append(validityFlags(),
@@ -82,11 +81,14 @@ func runSign(ctx context.Context, env *cliapp.Env, opts signOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := checkOneRequest(data); err != nil {
+		return fmt.Errorf("read %q: %w", opts.File, err)
+	}
 	csr, err := pki.ParseCertificateRequest(data)
 	if err != nil {
 		return fmt.Errorf("read %q: %w", opts.File, err)
 	}
-	if err := checkRequest(csr); err != nil {
+	if err := checkRequest(csr, opts.Profile); err != nil {
 		return fmt.Errorf("sign %q: %w", opts.File, err)
 	}
 	ws, err := workspace.Open(opts.Dir)
@@ -112,51 +114,4 @@ func runSign(ctx context.Context, env *cliapp.Env, opts signOptions) error {
 	return reportIssued(env, opts.commonOptions, opts.issueOptions, ws, withAliases(issued, opts.Names), func(first certificate) []string {
 		return nextCommand(opts.Dir, "inspect", first.Name)
 	})
-}
-
-// maxRequestNames bounds the alternative names of a request: a certificate with
-// thousands does not fit into a TLS handshake.
-const maxRequestNames = 100
-
-// checkRequest refuses what no profile grants.
-func checkRequest(csr *x509.CertificateRequest) error {
-	switch {
-	case csr.Subject.CommonName == "":
-		return fmt.Errorf("%w: the request has no common name", pki.ErrInvalidID)
-	case len(csr.EmailAddresses) > 0 || len(csr.URIs) > 0:
-		return fmt.Errorf("%w: the request asks for mail addresses or URIs as alternative names; only host names and addresses are granted", pki.ErrInvalidID)
-	case len(csr.DNSNames)+len(csr.IPAddresses) > maxRequestNames:
-		return fmt.Errorf("%w: the request asks for %d alternative names, more than the limit of %d", pki.ErrInvalidID,
-			len(csr.DNSNames)+len(csr.IPAddresses), maxRequestNames)
-	}
-	return nil
-}
-
-var (
-	oidBasicConstraints = asn1.ObjectIdentifier{2, 5, 29, 19}
-	oidSAN              = asn1.ObjectIdentifier{2, 5, 29, 17}
-)
-
-// noteIgnored says what the request asks for and does not get.
-func noteIgnored(env *cliapp.Env, opts signOptions, csr *x509.CertificateRequest) {
-	if len(csr.Subject.Names) > 1 {
-		notef(env, opts.commonOptions, "of the subject %q only the common name is used", csr.Subject.String())
-	}
-	for _, ext := range csr.Extensions {
-		switch {
-		case ext.Id.Equal(oidBasicConstraints) && asksCA(ext.Value):
-			notef(env, opts.commonOptions, "the request asks to be a CA: that is not granted")
-		case !ext.Id.Equal(oidSAN) && !ext.Id.Equal(oidBasicConstraints):
-			notef(env, opts.commonOptions, "the extension %s of the request is not used: the profile %q decides", ext.Id, string(opts.Profile))
-		}
-	}
-}
-
-func asksCA(der []byte) bool {
-	var constraints struct {
-		IsCA bool `asn1:"optional"`
-		Path int  `asn1:"optional,default:-1"`
-	}
-	_, err := asn1.Unmarshal(der, &constraints)
-	return err == nil && constraints.IsCA
 }

@@ -34,6 +34,7 @@ func scriptParams(dir string) testscript.Params {
 	commands["snapshot"] = cmdSnapshot
 	commands["interrupt"] = cmdInterrupt
 	commands["fill"] = cmdFill
+	commands["request"] = cmdRequest
 	return testscript.Params{
 		Dir:                 dir,
 		RequireExplicitExec: true,
