@@ -26,6 +26,7 @@ type contents struct {
 	Certificates []*x509.Certificate
 	Key          *foundKey
 	Request      *x509.CertificateRequest
+	FriendlyName string // of the key in a PFX
 }
 
 // foundKey is a private key in a file. Signer is nil when the key is encrypted
@@ -169,6 +170,7 @@ func parsePFX(ctx context.Context, data []byte, password passwordSource) (conten
 		Format:       "pfx",
 		Certificates: append([]*x509.Certificate{bundle.Certificate}, bundle.Issuers...),
 		Key:          &foundKey{Signer: bundle.Key, Encrypted: true},
+		FriendlyName: pki.PFXFriendlyName(data),
 	}, nil
 }
 

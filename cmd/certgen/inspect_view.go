@@ -17,6 +17,7 @@ type inspection struct {
 	Certificates []certificateDetails `json:"certificates"`
 	Chain        *chainInfo           `json:"chain,omitempty"` // where there is more to check than one certificate
 	Key          *keyInfo             `json:"privateKey,omitempty"`
+	FriendlyName string               `json:"friendlyName,omitempty"` // of the key in a PFX: its alias in Java
 	Request      *requestInfo         `json:"request,omitempty"`
 	Files        *files               `json:"files,omitempty"`  // of a name in the folder
 	Broken       pki.Fault            `json:"broken,omitempty"` // what is wrong on purpose with that name
@@ -47,7 +48,7 @@ type requestInfo struct {
 }
 
 func newInspection(source string, c contents, now time.Time) inspection {
-	item := inspection{Source: source, Format: c.Format, Certificates: []certificateDetails{}}
+	item := inspection{Source: source, Format: c.Format, Certificates: []certificateDetails{}, FriendlyName: c.FriendlyName}
 	for _, cert := range c.Certificates {
 		item.Certificates = append(item.Certificates, describeDetails(cert))
 	}
@@ -109,7 +110,8 @@ func (item inspection) render(p *page, now time.Time) {
 	}
 	if k := item.Key; k != nil {
 		p.linef("  private key")
-		p.fields("    ", "key", k.KeyType, "encrypted", yesNo(k.Encrypted), "belongs to certificate 1", optional(k.Matches))
+		p.fields("    ", "key", k.KeyType, "encrypted", yesNo(k.Encrypted), "belongs to certificate 1", optional(k.Matches),
+			"friendly name", item.FriendlyName)
 	}
 	if c := item.Chain; c != nil {
 		verdict := "valid up to " + item.Certificates[len(item.Certificates)-1].Subject
