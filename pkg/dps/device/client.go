@@ -58,6 +58,16 @@ type ClientOptions struct {
 	// under another name; nil dials Host. The proxy variables of the environment
 	// are heeded only then, and not by TransportMQTT.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+	// Gate, if not nil, is passed before each request. Clients that share one can
+	// be held back together. 429 does not count against MaxRetries then: it is for
+	// who holds the gate, and MaxWait, to end it.
+	Gate Gate
+}
+
+// Gate lets requests through, or makes them wait.
+type Gate interface {
+	// Wait returns when a request may be sent, or with the error of ctx.
+	Wait(ctx context.Context) error
 }
 
 // Client registers one device. It is safe for concurrent use.
@@ -101,7 +111,9 @@ func NewClient(scope, registrationID string, cred Credential, opts *ClientOption
 	if c.opts.Transport == TransportHTTPS {
 		c.http = newHTTPTransport(c)
 		c.config.HTTPClient = &http.Client{Transport: c.http}
-		c.rest = rest.NewClient("device", c.opts.Host, c.opts.APIVersion, signer(c.identity, c.config.Now), c.config)
+		once := c.config
+		once.MaxRetries = -1 // see registration.ask
+		c.rest = rest.NewClient("device", c.opts.Host, c.opts.APIVersion, signer(c.identity, c.config.Now), once)
 	}
 	return c, nil
 }

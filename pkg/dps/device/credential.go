@@ -28,6 +28,8 @@ type identity struct {
 	token func(now time.Time) (string, error)
 	// detail is what the credential is, for the explanation of a refusal.
 	detail string
+	// chain names the certificates that are sent; "" for a symmetric key.
+	chain string
 }
 
 // X509 proves the identity with a client certificate: the leaf first, then
@@ -38,9 +40,10 @@ func X509(cert tls.Certificate) Credential {
 		if err != nil {
 			return identity{}, err
 		}
+		detail, names := describe(checked, registrationID)
 		return identity{
 			certificate: func() *tls.Certificate { return &checked },
-			detail:      describe(checked, registrationID),
+			detail:      detail, chain: strings.Join(names, ", "),
 		}, nil
 	})
 }
@@ -72,15 +75,16 @@ func checkCertificate(cert tls.Certificate) (tls.Certificate, error) {
 	return cert, nil
 }
 
-// describe says what was presented, for the explanation of a refusal.
-func describe(cert tls.Certificate, registrationID string) string {
+// describe says what was presented, for the explanation of a refusal, and the
+// names of the certificates.
+func describe(cert tls.Certificate, registrationID string) (text string, names []string) {
 	var notes []string
 	leaf := cert.Leaf
 	if !strings.EqualFold(leaf.Subject.CommonName, registrationID) {
 		notes = append(notes, fmt.Sprintf("the certificate's common name %q is not the registration id %q",
 			leaf.Subject.CommonName, registrationID))
 	}
-	names := []string{fmt.Sprintf("%q", leaf.Subject.CommonName)}
+	names = []string{fmt.Sprintf("%q", leaf.Subject.CommonName)}
 	last := leaf
 	for _, der := range cert.Certificate[1:] {
 		next, err := x509.ParseCertificate(der)
@@ -99,5 +103,5 @@ func describe(cert tls.Certificate, registrationID string) string {
 	if string(last.RawIssuer) != string(last.RawSubject) {
 		sent += fmt.Sprintf("; the issuer of the last one is %q", last.Issuer.CommonName)
 	}
-	return strings.Join(append(notes, sent), "; ")
+	return strings.Join(append(notes, sent), "; "), names
 }

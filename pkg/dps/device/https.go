@@ -2,10 +2,12 @@ package device
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
 	"github.com/dpskit/dpskit/pkg/dps"
+	"github.com/dpskit/dpskit/pkg/dps/internal/oneline"
 	"github.com/dpskit/dpskit/pkg/dps/internal/rest"
 )
 
@@ -32,23 +34,29 @@ type httpsExchange struct {
 	op     string
 }
 
-func (x *httpsExchange) send(ctx context.Context, q question) (operation, time.Duration, error) {
+func (x *httpsExchange) try(ctx context.Context, call *rest.Call, q question, attempt int) (operation, time.Duration, *dps.Error) {
 	c := x.client
 	// The poll address is built from the operation id: the service's Location
 	// header has pointed elsewhere.
 	path := rest.Path(c.scope, "registrations", c.id)
-	call, request := &rest.Call{Op: x.op}, rest.Request{Method: http.MethodGet, Path: path + rest.Path("operations", q.operationID)}
+	request := rest.Request{Method: http.MethodGet, Path: path + rest.Path("operations", q.operationID)}
 	if q.register() {
-		call.RetryStatus = registerAgain
 		request = rest.Request{Method: http.MethodPut, Path: path + "/register", Body: q.body}
 	}
 	resp, err := c.rest.Do(ctx, call, request)
-	if err != nil {
-		return operation{}, 0, err
+	var op operation
+	if err == nil {
+		var wrong string
+		if op, wrong = decodeAnswer(resp.Body, q); wrong != "" {
+			err = rest.Unexpected(call, resp, wrong)
+		}
 	}
-	op, wrong := decodeAnswer(resp.Body, q)
-	if wrong != "" {
-		return operation{}, 0, rest.Unexpected(call, resp, wrong)
+	if err != nil {
+		var refusal *dps.Error
+		if !errors.As(err, &refusal) {
+			refusal = &dps.Error{Op: call.Op, Attempts: attempt, Host: c.opts.Host, Message: oneline.Clean(err.Error(), 1024), Err: err}
+		}
+		return operation{}, 0, refusal
 	}
 	now := c.config.Now()
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {

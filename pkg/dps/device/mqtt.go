@@ -43,64 +43,25 @@ type mqttAnswer struct {
 	body       []byte
 }
 
-func (x *mqttExchange) send(ctx context.Context, q question) (operation, time.Duration, error) {
-	call := &rest.Call{Op: x.op}
-	if q.register() {
-		call.RetryStatus = registerAgain
+func (x *mqttExchange) try(ctx context.Context, call *rest.Call, q question, attempt int) (operation, time.Duration, *dps.Error) {
+	start := time.Now()
+	answer, err := x.ask(ctx, q)
+	refusal := x.refusal(attempt, answer, err)
+	x.log(ctx, q, attempt, answer, refusal, time.Since(start))
+	if refusal != nil {
+		return operation{}, 0, refusal
 	}
-	for attempt := 1; ; attempt++ {
-		start := time.Now()
-		answer, err := x.try(ctx, q)
-		refusal := x.refusal(attempt, answer, err)
-		x.log(ctx, q, attempt, answer, refusal, time.Since(start))
-		if refusal == nil {
-			op, wrong := decodeAnswer(answer.body, q)
-			if wrong != "" {
-				return op, 0, &dps.Error{Op: x.op, StatusCode: answer.status, Attempts: attempt, Host: x.client.opts.Host,
-					Message: wrong, Err: dps.ErrUnexpectedAnswer}
-			}
-			return op, x.client.delay(answer.retryAfter, x.client.config.Now()), nil
-		}
-		again := call.MayRetry(refusal.StatusCode, nil)
-		if refusal.StatusCode == 0 {
-			again = call.MayRetry(0, refusal.Err)
-		}
-		delay := x.backOff(attempt, refusal.RetryAfter)
-		if !again || attempt > x.client.config.MaxRetries || ctx.Err() != nil || !before(ctx, delay) {
-			return operation{}, 0, refusal
-		}
-		if err := sleep(ctx, delay); err != nil {
-			refusal.Err = err // the refusal says more than the timeout
-			return operation{}, 0, refusal
-		}
+	op, wrong := decodeAnswer(answer.body, q)
+	if wrong != "" {
+		return operation{}, 0, &dps.Error{Op: call.Op, StatusCode: answer.status, Attempts: attempt, Host: x.client.opts.Host,
+			Message: wrong, Err: dps.ErrUnexpectedAnswer}
 	}
+	return op, x.client.delay(answer.retryAfter, x.client.config.Now()), nil
 }
 
-// before reports whether ctx lasts beyond delay. If not, the refusal at hand is
-// a better end than a bare timeout later.
-func before(ctx context.Context, delay time.Duration) bool {
-	deadline, ok := ctx.Deadline()
-	return !ok || time.Until(deadline) > delay
-}
-
-// backOff is what the service asked for, or grows with each attempt, with jitter
-// so that many devices told the same do not return together.
-func (x *mqttExchange) backOff(attempt int, asked time.Duration) time.Duration {
-	c := x.client.config
-	if asked > 0 {
-		asked = min(asked, c.MaxRetryDelay)
-		return asked + time.Duration(c.Jitter()*float64(min(asked/10, 2*time.Second)))
-	}
-	delay := c.RetryDelay << min(attempt-1, 20)
-	if delay <= 0 || delay > c.MaxRetryDelay {
-		delay = c.MaxRetryDelay
-	}
-	return time.Duration(float64(delay) * (0.8 + c.Jitter()/2))
-}
-
-// try makes one attempt. Whatever goes wrong without an answer costs the
+// ask gets one answer. Whatever goes wrong without an answer costs the
 // connection: what is in flight on it cannot be told from what is new.
-func (x *mqttExchange) try(ctx context.Context, q question) (mqttAnswer, error) {
+func (x *mqttExchange) ask(ctx context.Context, q question) (mqttAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, x.client.config.TryTimeout)
 	defer cancel()
 	if x.link != nil && x.link.isLost() {
@@ -136,9 +97,13 @@ func (x *mqttExchange) connect(ctx context.Context) (*link, error) {
 			return nil, fmt.Errorf("%w: %w", dps.ErrUnauthorized, err)
 		}
 	}
-	name := fmt.Sprintf("%s/registrations/%s/api-version=%s&ClientVersion=%s",
+	return openLink(ctx, c.dial, c.id, c.userName(), x.token)
+}
+
+// userName names scope, device and version to the service.
+func (c *Client) userName() string {
+	return fmt.Sprintf("%s/registrations/%s/api-version=%s&ClientVersion=%s",
 		c.scope, c.id, c.opts.APIVersion, url.QueryEscape("dpskit/"+rest.Version))
-	return openLink(ctx, c.dial, c.id, name, x.token)
 }
 
 func (x *mqttExchange) close() {

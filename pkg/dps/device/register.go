@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/dpskit/dpskit/pkg/dps"
@@ -23,6 +22,10 @@ type RegisterOptions struct {
 	// Progress is called with the status of each answer, if not nil: usually
 	// "assigning" a few times, then "assigned".
 	Progress func(status string)
+	// Attempt is called after each request, if not nil. Many requests may be made
+	// for one registration: each poll is one, and what fails in passing is sent
+	// again.
+	Attempt func(Attempt)
 }
 
 // Register registers the device and waits until it is assigned to a hub. It is
@@ -65,11 +68,6 @@ func (c *Client) body(op string, payload json.RawMessage) ([]byte, error) {
 	return body, nil
 }
 
-// registerAgain are statuses that a register request is repeated for, beside the
-// usual ones: the same device registering twice at once is told 409; one of them
-// has to come back.
-var registerAgain = []int{http.StatusConflict}
-
 // registration is the state of one Register.
 type registration struct {
 	client   *Client
@@ -82,7 +80,7 @@ type registration struct {
 func (r *registration) run(ctx context.Context, body []byte) (Result, error) {
 	c := r.client
 	start := c.config.Now()
-	op, wait, err := r.exchange.send(ctx, question{body: body})
+	op, wait, err := r.ask(ctx, question{body: body})
 	for err == nil {
 		if r.opts.Progress != nil {
 			r.opts.Progress(oneline.Clean(op.outcome(), 32))
@@ -100,7 +98,7 @@ func (r *registration) run(ctx context.Context, body []byte) (Result, error) {
 					c.config.Now().Sub(start).Round(time.Second), oneline.Clean(op.OperationID, 80), err)}
 		}
 		id := op.OperationID
-		op, wait, err = r.exchange.send(ctx, question{operationID: id})
+		op, wait, err = r.ask(ctx, question{operationID: id})
 		if op.OperationID == "" {
 			op.OperationID = id
 		}

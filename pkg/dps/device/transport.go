@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"github.com/dpskit/dpskit/pkg/dps"
+	"github.com/dpskit/dpskit/pkg/dps/internal/rest"
 )
 
 // Transport is how a device reaches the service. Results and errors are the same
@@ -42,9 +45,9 @@ func ParseTransport(name string) (Transport, error) {
 
 // exchange carries the requests of one registration.
 type exchange interface {
-	// send makes one request, repeats it where that is safe and may help, and
-	// returns the operation and the delay before the next poll.
-	send(ctx context.Context, q question) (operation, time.Duration, error)
+	// try makes one attempt of a call and returns the operation and the delay
+	// before the next poll, or why there is none.
+	try(ctx context.Context, call *rest.Call, q question, attempt int) (operation, time.Duration, *dps.Error)
 	// close gives back what the exchange holds.
 	close()
 }
