@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"fmt"
+	"net"
 	"slices"
 	"time"
 )
@@ -23,6 +24,13 @@ type CAOptions struct {
 	Validity   Validity
 	// MaxPathLen is how many further CAs may stand between this one and a leaf; nil means no limit.
 	MaxPathLen *int
+	// PermittedDNSNames and PermittedIPRanges are the only names that servers below the CA may have; a DNS name
+	// permits itself and every name below it. When either is given, a kind of which nothing is permitted is excluded
+	// as a whole. Empty means no limit. Common names are not limited, so the registration IDs of devices are free. A
+	// CA that gets into a trust store of a system does less harm in wrong hands with such limits (RFC 5280 section
+	// 4.2.1.10; the extension is critical).
+	PermittedDNSNames []string
+	PermittedIPRanges []*net.IPNet
 	// Key is used instead of a new one.
 	Key crypto.Signer
 	// Now is the clock; nil means [time.Now].
@@ -73,12 +81,12 @@ func caOptions(opts *CAOptions) CAOptions {
 }
 
 func newCA(issuer *Authority, profile Profile, o CAOptions) (*Authority, error) {
-	if o.MaxPathLen != nil && *o.MaxPathLen < 0 {
-		return nil, fmt.Errorf("set path length: %d is negative; leave it out for no limit", *o.MaxPathLen)
+	if err := o.check(); err != nil {
+		return nil, err
 	}
 	b, err := issue(issuer, IssueRequest{
 		Profile: profile, CommonName: o.CommonName, KeyType: o.KeyType, Key: o.Key, Validity: o.Validity, Now: o.Now,
-	}, o.MaxPathLen)
+	}, &o)
 	if err != nil {
 		return nil, err
 	}

@@ -86,6 +86,41 @@ func TestPathLength(t *testing.T) {
 	}
 }
 
+// Path lengths for exactly one depth: 2, 1, 0. Each CA does its work, and nothing more.
+func TestPathLengthForDepth(t *testing.T) {
+	cas := []*pki.Authority{mustRoot(t, &pki.CAOptions{MaxPathLen: pathLen(2)})}
+	for n := 1; n >= 0; n-- {
+		ca, err := cas[len(cas)-1].NewIntermediate(&pki.CAOptions{MaxPathLen: pathLen(n)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cas = append(cas, ca)
+	}
+	for i, ca := range cas {
+		if got := ca.Certificate(); got.MaxPathLen != 2-i || got.MaxPathLenZero != (i == 2) {
+			t.Errorf("ca %d has path length %d, want %d", i, got.MaxPathLen, 2-i)
+		}
+		b, err := ca.Issue(pki.IssueRequest{CommonName: "d"})
+		if err != nil {
+			t.Fatalf("a device below ca %d: %v", i, err)
+		}
+		if err := pki.Verify(b.Certificate, b.Issuers, time.Now()); err != nil {
+			t.Errorf("the chain of a device below ca %d: %v", i, err)
+		}
+	}
+	_, err := cas[2].NewIntermediate(nil)
+	if !errors.Is(err, pki.ErrPathLen) || !errors.Is(err, pki.ErrNotCA) ||
+		!strings.Contains(err.Error(), `"Azure IoT Hub Intermediate Cert Test Only 2"`) {
+		t.Errorf("a CA below the last one: got %v, want ErrPathLen and the name of the CA that forbids it", err)
+	}
+	if _, err := cas[1].NewIntermediate(nil); err != nil {
+		t.Errorf("another CA beside the last one: %v", err)
+	}
+	if _, err := cas[0].NewIntermediate(nil); err != nil {
+		t.Errorf("another CA below the root: %v", err)
+	}
+}
+
 func second[T any](_ T, err error) error { return err }
 
 func TestLoadAuthority(t *testing.T) {

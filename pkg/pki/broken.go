@@ -143,7 +143,7 @@ func breakOne(a *Authority, req IssueRequest, fault Fault) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := fillKey(tmpl, req.Profile, pub, nil); err != nil {
+	if err := fillKey(tmpl, req.Profile, pub); err != nil {
 		return nil, err
 	}
 	fault.alter(tmpl, req.Validity, now, issuers)

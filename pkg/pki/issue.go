@@ -38,8 +38,8 @@ type IssueRequest struct {
 }
 
 // Issue makes a certificate below a. It refuses when a or one of its issuers is outside of its lifetime
-// ([ErrExpired], [ErrNotYetValid]), when a path length forbids an Edge CA ([ErrNotCA]), and names that the profile
-// does not allow ([ErrInvalidID]). CAs are made by [NewRoot] and [Authority.NewIntermediate].
+// ([ErrExpired], [ErrNotYetValid]), when a path length forbids an Edge CA ([ErrPathLen]), and names that the profile
+// or the name constraints of a CA do not allow ([ErrInvalidID]). CAs are made by [NewRoot] and [Authority.NewIntermediate].
 func (a *Authority) Issue(req IssueRequest) (*Bundle, error) {
 	return issueLeaf(a, req)
 }
@@ -71,8 +71,8 @@ func issueLeaf(a *Authority, req IssueRequest) (*Bundle, error) {
 	return b, nil
 }
 
-// issue makes any certificate; a nil authority means self-signed.
-func issue(a *Authority, req IssueRequest, maxPathLen *int) (*Bundle, error) {
+// issue makes any certificate; a nil authority means self-signed. The limits of ca are for a CA.
+func issue(a *Authority, req IssueRequest, ca *CAOptions) (*Bundle, error) {
 	now := clock(req.Now)
 	var issuers []*x509.Certificate
 	if a != nil {
@@ -89,11 +89,17 @@ func issue(a *Authority, req IssueRequest, maxPathLen *int) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := fillKey(tmpl, req.Profile, pub, maxPathLen); err != nil {
+	if err := fillKey(tmpl, req.Profile, pub); err != nil {
 		return nil, err
+	}
+	if ca != nil {
+		ca.limit(tmpl)
 	}
 	cert, err := signCertificate(a, tmpl, pub, key)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkPermitted(cert, issuers); err != nil {
 		return nil, err
 	}
 	return &Bundle{Profile: req.Profile, Certificate: cert, Key: key, Issuers: issuers}, nil
@@ -179,7 +185,7 @@ func (req IssueRequest) keys() (crypto.Signer, crypto.PublicKey, error) {
 }
 
 // fillKey sets the extensions that depend on the key.
-func fillKey(tmpl *x509.Certificate, profile Profile, pub crypto.PublicKey, maxPathLen *int) error {
+func fillKey(tmpl *x509.Certificate, profile Profile, pub crypto.PublicKey) error {
 	id, err := keyID(pub)
 	if err != nil {
 		return err
@@ -187,9 +193,6 @@ func fillKey(tmpl *x509.Certificate, profile Profile, pub crypto.PublicKey, maxP
 	tmpl.SubjectKeyId = id
 	tmpl.KeyUsage = profile.keyUsage(pub)
 	tmpl.MaxPathLen = -1
-	if maxPathLen != nil && tmpl.IsCA {
-		tmpl.MaxPathLen, tmpl.MaxPathLenZero = *maxPathLen, *maxPathLen == 0
-	}
 	return nil
 }
 
