@@ -52,6 +52,6 @@ func (opts *deviceOptions) readBroken(c *cli.Context) error {
 }
 
 // noteBroken says loudly what was made.
-func noteBroken(env *cliapp.Env, opts deviceOptions) {
-	notef(env, opts.commonOptions, "broken on purpose (%s): use it for nothing but tests of your own services", opts.Fault)
+func noteBroken(env *cliapp.Env, opts commonOptions, fault pki.Fault) {
+	notef(env, opts, "broken on purpose (%s): use it for nothing but tests of your own services", fault)
 }

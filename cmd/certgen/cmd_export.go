@@ -25,8 +25,7 @@ type exportOptions struct {
 	PFXProfile      pki.PFXProfile
 	PFXPasswordFile string
 	KeyPasswordFile string // of the key in the folder, where that is encrypted
-	IDScope, Host   string // for the environment
-	Shell           string
+	Env             envOptions
 }
 
 // exportFormat is a form that a device or a sample program takes.
@@ -81,7 +80,7 @@ func newExportCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, export
 			"Whatever holds the private key, or is binary, goes to a file (--out) that its owner alone can\n" +
 			"read, or by --out - into a pipe, never to the terminal. chain means what a device presents: the certificate and the\n" +
 			"intermediates, without the root.\n\n" +
-			"   certgen export my-device --format env --id-scope 0ne00000000\n" +
+			"   certgen export my-device --format env --id-scope 0ne00000000 --pem-file my-device.pem\n" +
 			"   certgen export my-device --format base64\n" +
 			"   certgen export my-device --format c-header --out my_device.h\n" +
 			"   certgen export my-device --format pfx --out my-device.pfx --pfx-password-file pfx.password\n" +
@@ -95,7 +94,6 @@ func newExportCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, export
 			opts := exportOptions{
 				commonOptions: readWrite(env, c), Name: c.Args().First(), Out: c.String(flagOut),
 				PFXPasswordFile: c.String(flagPFXPasswordFile), KeyPasswordFile: c.String(flagPasswordFile),
-				IDScope: c.String(flagIDScope), Host: c.String(flagHost), Shell: c.String(flagShell),
 			}
 			if err := opts.read(env, c); err != nil {
 				return err
@@ -106,7 +104,7 @@ func newExportCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, export
 }
 
 func exportFlags() []cli.Flag {
-	return []cli.Flag{
+	return append([]cli.Flag{
 		&cli.StringFlag{Name: flagFormat, Usage: "write it as `FORMAT`: " + exportFormatNames()},
 		&cli.StringFlag{Name: flagPart, Usage: "write only `PART`: certificate, chain, key, all (default: depends on the format)"},
 		&cli.StringFlag{Name: flagOut, Usage: "write to `FILE` instead of standard output (-)"},
@@ -120,16 +118,8 @@ func exportFlags() []cli.Flag {
 			Usage: "read the pass phrase of the key in the folder from `FILE`, where it is encrypted (- is standard input; else $" +
 				envCAPassword + ", else a prompt)",
 		},
-		&cli.StringFlag{Name: flagIDScope, Category: categoryEnv, Usage: "the `ID-SCOPE` of the DPS", EnvVars: []string{"DPS_ID_SCOPE"}},
-		&cli.StringFlag{Name: flagHost, Category: categoryEnv, Value: defaultHost, Usage: "the `HOST` that devices register with"},
-		&cli.StringFlag{Name: flagShell, Category: categoryEnv, Value: "sh", Usage: "write commands for `SHELL`: sh, pwsh"},
-	}
+	}, envFlags()...)
 }
-
-const (
-	categoryEnv = "Environment (--format env)"
-	defaultHost = "global.azure-devices-provisioning.net"
-)
 
 func exportFormatNames() string {
 	var names []string
@@ -156,9 +146,10 @@ func (opts *exportOptions) read(env *cliapp.Env, c *cli.Context) error {
 	if opts.PFXProfile, err = readPFXProfile(c); err != nil {
 		return err
 	}
+	if opts.Env, err = readEnv(c, opts.Format); err != nil {
+		return err
+	}
 	switch {
-	case opts.Shell != "sh" && opts.Shell != "pwsh":
-		return cliapp.Usagef("invalid --%s %q: want sh or pwsh", flagShell, opts.Shell)
 	case opts.Out == "" && opts.needsFile():
 		return cliapp.Usagef("--%s %s holds the private key or is binary: say with --%s which file it goes to", flagFormat, opts.Format, flagOut)
 	case opts.Out == stdoutFile && opts.needsFile() && env.OutTTY:
@@ -208,7 +199,7 @@ func runExport(ctx context.Context, env *cliapp.Env, opts exportOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := mayExport(opts); err != nil {
+	if err := mayExport(opts, flagOut, opts.Out); err != nil {
 		return err
 	}
 	entry, err := ws.Lookup(opts.Name)
@@ -219,14 +210,17 @@ func runExport(ctx context.Context, env *cliapp.Env, opts exportOptions) error {
 	if err != nil {
 		return fmt.Errorf("export %q: %w", entry.Name, err)
 	}
-	if opts.Format == exportEnv && opts.IDScope == "" {
+	if opts.Format == exportEnv && opts.Env.IDScope == "" {
 		notef(env, opts.commonOptions, "ID-SCOPE stands for the ID scope of your DPS: give it by --%s", flagIDScope)
+	}
+	if entry.Broken != "" {
+		noteBroken(env, opts.commonOptions, entry.Broken)
 	}
 	out := exportResult{Name: entry.Name, Format: opts.Format, Part: opts.Part, File: opts.Out}
 	text := string(data)
 	if opts.Out != "" {
-		if err := writeOut(opts, data); err != nil {
-			return err
+		if err := writeOut(opts, flagOut, opts.Out, data); err != nil {
+			return fmt.Errorf("export %q: %w", opts.Name, err)
 		}
 		var p page
 		p.fields("", "wrote", opts.Out)
@@ -241,7 +235,7 @@ func runExport(ctx context.Context, env *cliapp.Env, opts exportOptions) error {
 // exportData makes the content. The key is read only where it is needed.
 func exportData(ctx context.Context, env *cliapp.Env, ws *workspace.Workspace, e workspace.Entry, opts exportOptions) ([]byte, error) {
 	if opts.Format == exportEnv {
-		return exportEnvironment(newFiles(ws.Dir(), e.Files), e, opts)
+		return exportEnvironment(ctx, env, ws, e, opts)
 	}
 	if !opts.needsKey() {
 		chain, err := ws.Chain(e.Name)

@@ -15,7 +15,8 @@ import (
 
 func TestExportFlags(t *testing.T) {
 	base := exportOptions{
-		commonOptions: textIn, Name: "dev-1", PFXProfile: pki.PFXModern, Host: "global.azure-devices-provisioning.net", Shell: "sh",
+		commonOptions: textIn, Name: "dev-1", PFXProfile: pki.PFXModern,
+		Env: envOptions{Host: "global.azure-devices-provisioning.net", Shell: "sh"},
 	}
 	tests := []struct {
 		name string
@@ -28,8 +29,8 @@ func TestExportFlags(t *testing.T) {
 		{"oneline is the chain", []string{"--format", "oneline"}, func(o *exportOptions) {
 			o.Format, o.Part = exportOneline, partChain
 		}},
-		{"env has no parts", []string{"--format", "env", "--id-scope", "0ne1", "--host", "h", "--shell", "pwsh"}, func(o *exportOptions) {
-			o.Format, o.IDScope, o.Host, o.Shell = exportEnv, "0ne1", "h", "pwsh"
+		{"env has no parts", []string{"--format", "env", "--id-scope", "0ne1", "--host", "h", "--shell", "pwsh", "--pem-file", "p"}, func(o *exportOptions) {
+			o.Format, o.Env = exportEnv, envOptions{IDScope: "0ne1", Host: "h", Shell: "pwsh", PEMFile: "p"}
 		}},
 		{"pfx is everything", []string{"--format=pfx", "--out", "f", "--pfx-profile", "legacy", "--pfx-password-file", "p", "--force"}, func(o *exportOptions) {
 			o.Format, o.Part, o.Out, o.PFXProfile, o.PFXPasswordFile, o.Force = exportPFX, partAll, "f", pki.PFXLegacy, "p", true
@@ -80,13 +81,20 @@ func TestCIdentifier(t *testing.T) {
 
 func TestSetVariable(t *testing.T) {
 	tests := []struct{ shell, value, want string }{
-		{"sh", "a", "export N=a\n"},
-		{"sh", "a b'c$(d)", `export N='a b'\''c$(d)'` + "\n"},
-		{"pwsh", "a b'c$(d)", "$env:N = 'a b''c$(d)'\n"},
+		{"sh", "a", "export N=a\n# c\n"},
+		{"sh", "a b'c$(d)", `export N='a b'\''c$(d)'` + "\n# c\n"},
+		{"pwsh", "a b'c$(d)", "$env:N = 'a b''c$(d)'\n# c\n"},
+		{"cmd", `C:\a b\c&d`, "set \"N=C:\\a b\\c&d\"\nrem c\n"},
+		{"cmd", "100%", ""},
+		{"cmd", `a"b`, ""},
+		{"cmd", "a!b", ""},
 	}
 	for _, tt := range tests {
-		if got := setVariable(tt.shell, "N", tt.value); got != tt.want {
-			t.Errorf("setVariable(%q, %q) = %q, want %q", tt.shell, tt.value, got, tt.want)
+		w := envWriter{shell: tt.shell}
+		w.set("N", tt.value)
+		w.comment("c")
+		if got := w.text.String(); (w.err == nil) != (tt.want != "") || w.err == nil && got != tt.want {
+			t.Errorf("%s, %q: wrote %q, %v; want %q", tt.shell, tt.value, got, w.err, tt.want)
 		}
 	}
 }

@@ -5,10 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
-	"path/filepath"
 	"strings"
 
-	"github.com/dpskit/dpskit/cmd/internal/cliapp"
 	"github.com/dpskit/dpskit/pkg/pki"
 	"github.com/dpskit/dpskit/pkg/pki/workspace"
 )
@@ -94,51 +92,4 @@ func cIdentifier(name string) string {
 		}
 		return '_'
 	}, name)
-}
-
-// exportEnvironment writes the variables that the official samples read:
-//   - Node.js: provisioning/device/samples/register_x509.js
-//   - Python: samples/async-hub-scenarios/provision_x509.py
-//   - embedded C: sdk/samples/iot (which wants key and chain in one file)
-func exportEnvironment(paths files, e workspace.Entry, opts exportOptions) ([]byte, error) {
-	cert, err := filepath.Abs(paths.FullChain)
-	if err != nil {
-		return nil, err
-	}
-	key, err := filepath.Abs(paths.Key)
-	if err != nil {
-		return nil, err
-	}
-	if paths.FullChain == "" || paths.Key == "" {
-		return nil, cliapp.WithCode(fmt.Errorf("the folder has no full chain or no key for it"), cliapp.ExitNotFound)
-	}
-	id, ok := strings.CutPrefix(e.Subject, "CN=")
-	if !ok || pki.CheckRegistrationID(id) != nil {
-		return nil, fmt.Errorf("%w: its subject %q is no registration ID", pki.ErrInvalidID, e.Subject)
-	}
-	var b strings.Builder
-	set := func(name, value string) { b.WriteString(setVariable(opts.Shell, name, value)) }
-	set("PROVISIONING_HOST", opts.Host)
-	scope := orDefault(opts.IDScope, "ID-SCOPE")
-	set("PROVISIONING_IDSCOPE", scope)
-	b.WriteString("# Node.js\n")
-	set("PROVISIONING_REGISTRATION_ID", id)
-	set("CERTIFICATE_FILE", cert)
-	set("KEY_FILE", key)
-	b.WriteString("# Python\n")
-	set("DPS_X509_REGISTRATION_ID", id)
-	set("X509_CERT_FILE", cert)
-	set("X509_KEY_FILE", key)
-	b.WriteString("# embedded C; AZ_IOT_DEVICE_X509_CERT_PEM_FILE_PATH is a file made by certgen export --format pem\n")
-	set("AZ_IOT_PROVISIONING_ID_SCOPE", scope)
-	set("AZ_IOT_PROVISIONING_REGISTRATION_ID", id)
-	return []byte(b.String()), nil
-}
-
-// setVariable is the command of a shell that sets a variable of the environment.
-func setVariable(shell, name, value string) string {
-	if shell == "pwsh" {
-		return fmt.Sprintf("$env:%s = '%s'\n", name, strings.ReplaceAll(value, "'", "''"))
-	}
-	return fmt.Sprintf("export %s=%s\n", name, shellQuote(value))
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,18 +11,18 @@ import (
 // stdoutFile is the --out that means standard output.
 const stdoutFile = "-"
 
-// mayExport refuses a file of --out that would be lost or would harm what is
+// mayExport refuses a file, the value of flag, that would be lost or would harm what is
 // there. The files of the folder are not for it: whatever replaces one of them
 // must keep the old one and correct the list of certificates.
-func mayExport(opts exportOptions) error {
-	if opts.Out == "" {
+func mayExport(opts exportOptions, flag, path string) error {
+	if path == "" {
 		return nil
 	}
-	if inWorkspace(opts.Dir, opts.Out) {
-		return cliapp.WithHint(cliapp.Usagef("--%s %q is among the files that certgen keeps in %q", flagOut, opts.Out, opts.Dir),
+	if inWorkspace(opts.Dir, path) {
+		return cliapp.WithHint(cliapp.Usagef("--%s %q is among the files that certgen keeps in %q", flag, path, opts.Dir),
 			"export to another folder")
 	}
-	return cliapp.MayWrite(flagOut, opts.Out, opts.Force)
+	return cliapp.MayWrite(flag, path, opts.Force)
 }
 
 // inWorkspace reports whether a path is one of those that certgen keeps in dir,
@@ -63,10 +62,10 @@ func isKept(name string) bool {
 	return strings.HasPrefix(name, ".certgen")
 }
 
-// writeOut writes the file of --out after mayExport.
-func writeOut(opts exportOptions, data []byte) error {
-	if err := mayExport(opts); err != nil {
-		return fmt.Errorf("export %q: %w", opts.Name, err)
+// writeOut writes the file, the value of flag, after mayExport.
+func writeOut(opts exportOptions, flag, path string, data []byte) error {
+	if err := mayExport(opts, flag, path); err != nil {
+		return err
 	}
-	return cliapp.WriteOut(opts.Out, data)
+	return cliapp.WriteOut(path, data)
 }
