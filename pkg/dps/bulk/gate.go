@@ -1,13 +1,12 @@
 package bulk
 
 import (
-	"context"
 	"errors"
-	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/dpskit/dpskit/pkg/dps"
+	"github.com/dpskit/dpskit/pkg/dps/internal/hold"
 )
 
 const (
@@ -27,11 +26,12 @@ func passes(err error) bool {
 // gate makes all workers wait together. One that is told to slow down closes it
 // for everybody, because they all count against one limit.
 type gate struct {
+	hold.Gate
+
 	patience time.Duration
 	told     func(Wait)
 
 	mu       sync.Mutex
-	until    time.Time
 	answered bool      // whether the service has ever answered
 	failures int       // refusals since the last success
 	progress time.Time // when something last succeeded
@@ -47,28 +47,6 @@ type Wait struct {
 
 func newGate(patience time.Duration, told func(Wait)) *gate {
 	return &gate{patience: patience, told: told, progress: time.Now()}
-}
-
-// wait returns when the gate is open, or with the error of ctx.
-func (g *gate) wait(ctx context.Context) error {
-	for {
-		if err := ctx.Err(); err != nil {
-			return context.Cause(ctx)
-		}
-		g.mu.Lock()
-		delay := time.Until(g.until)
-		g.mu.Unlock()
-		if delay <= 0 {
-			return nil
-		}
-		// Up to a tenth more, so that the workers do not all start at once.
-		timer := time.NewTimer(delay + time.Duration(rand.Float64()*float64(min(delay/10, 2*time.Second))))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-		}
-	}
 }
 
 // passed notes that a request was answered.
@@ -96,14 +74,10 @@ func (g *gate) shut(refusal error) error {
 	if now.Sub(g.progress)+delay > patience {
 		return refusal
 	}
-	if until := now.Add(delay); until.After(g.until) {
-		fresh := !now.Before(g.until) // several workers are refused at once
-		g.until = until
-		if fresh {
-			g.failures++
-			if g.told != nil {
-				g.told(Wait{Reason: refusal, Delay: delay})
-			}
+	if g.Shut(delay) {
+		g.failures++
+		if g.told != nil {
+			g.told(Wait{Reason: refusal, Delay: delay})
 		}
 	}
 	return nil

@@ -39,7 +39,7 @@ func (w worker) settle(batch []*item) error {
 		}
 	}
 	for len(open) > 0 {
-		if err := w.gate.wait(w.ctx); err != nil {
+		if err := w.gate.Wait(w.ctx); err != nil {
 			return err
 		}
 		rest, err := w.send(open)
@@ -107,7 +107,7 @@ func refused(err error) bool {
 // oneByOne finds the item for which the service refused a whole request.
 func (w worker) oneByOne(items []*item) (rest []*item, err error) {
 	for i, it := range items {
-		if err := w.gate.wait(w.ctx); err != nil {
+		if err := w.gate.Wait(w.ctx); err != nil {
 			return nil, err
 		}
 		again, err := w.send([]*item{it})
@@ -250,7 +250,7 @@ func (w worker) attestation(it *item) (a service.Attestation, err error) {
 // call sends a request that may be repeated until it is answered.
 func (w worker) call(request func(context.Context) error) error {
 	for {
-		if err := w.gate.wait(w.ctx); err != nil {
+		if err := w.gate.Wait(w.ctx); err != nil {
 			return err
 		}
 		err := request(w.requests)
