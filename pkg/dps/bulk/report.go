@@ -5,10 +5,9 @@ import (
 	"errors"
 	"io"
 	"strconv"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/dpskit/dpskit/pkg/dps"
+	"github.com/dpskit/dpskit/pkg/dps/internal/oneline"
 )
 
 // WriteCSV writes one row for each row of the file, in its order, with the
@@ -22,7 +21,7 @@ func (r *Report) WriteCSV(w io.Writer, raw bool) error {
 	write := func(cells ...string) error {
 		if !raw {
 			for i := range cells {
-				cells[i] = neutral(cells[i])
+				cells[i] = oneline.Cell(cells[i])
 			}
 		}
 		return out.Write(cells)
@@ -83,14 +82,4 @@ func (r *Report) WriteKeysCSV(w io.Writer) error {
 	}
 	out.Flush()
 	return out.Error()
-}
-
-// neutral makes a cell text for every spreadsheet
-// (https://owasp.org/www-community/attacks/CSV_Injection).
-func neutral(cell string) string {
-	first, size := utf8.DecodeRuneInString(strings.TrimLeft(cell, " \u00a0\ufeff"))
-	if size > 0 && strings.ContainsRune("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20", first) {
-		return "'" + cell
-	}
-	return cell
 }
