@@ -27,7 +27,7 @@ missing, 5 exists already, 6 verification failed, 7 folder in use, 8 partly done
 130 interrupted.`
 
 func newApp(env *cliapp.Env) *cli.App {
-	return &cli.App{
+	app := &cli.App{
 		Usage:       "make test certificates for Azure IoT Hub Device Provisioning Service",
 		Description: appDescription,
 		Commands: []*cli.Command{
@@ -47,4 +47,8 @@ func newApp(env *cliapp.Env) *cli.App {
 			newListCmd(env, runList),
 		},
 	}
+	for _, c := range app.Commands {
+		c.Action = withFolder(env, c.Action)
+	}
+	return app
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
 	"github.com/dpskit/dpskit/pkg/pki"
+	"github.com/dpskit/dpskit/pkg/pki/workspace"
 )
 
 // brokenFlag asks for a certificate that is wrong on purpose.
@@ -49,6 +50,20 @@ func (opts *deviceOptions) readBroken(c *cli.Context) error {
 		opts.KeyType = "" // the weak key that TLS libraries can still present
 	}
 	return nil
+}
+
+// checkFault refuses a fault of the chain below a root alone, where the chain has
+// no link to miss or misplace.
+func (opts deviceOptions) checkFault(ws *workspace.Workspace, ca string) error {
+	if opts.Fault != pki.FaultReordered && opts.Fault != pki.FaultNoIntermediate || ca == "" {
+		return nil
+	}
+	e, err := ws.Lookup(ca)
+	if err != nil || e.Profile != pki.ProfileRoot {
+		return err
+	}
+	return cliapp.WithHint(cliapp.Usagef("--%s %s needs an intermediate CA, and the CA %q is a root", flagBroken, opts.Fault, ca),
+		"choose an intermediate by --%s, or make one: 'certgen intermediate'", flagCA)
 }
 
 // noteBroken says loudly what was made.

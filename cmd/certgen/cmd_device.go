@@ -108,6 +108,9 @@ func runDevice(ctx context.Context, env *cliapp.Env, opts deviceOptions) error {
 			return err
 		}
 	}
+	if err := opts.checkFault(ws, ca); err != nil {
+		return err
+	}
 	pfx, err := opts.PFX.options(ctx, env)
 	if err != nil {
 		return err

@@ -207,6 +207,10 @@ func runExport(ctx context.Context, env *cliapp.Env, opts exportOptions) error {
 		return err
 	}
 	data, err := exportData(ctx, env, ws, entry, opts)
+	if errors.Is(err, pki.ErrPassphraseRequired) {
+		err = cliapp.WithHint(err, "give it by --%s FILE, by $%s or at a terminal; keys that the original certGen.sh made have the pass phrase 1234",
+			flagPasswordFile, envCAPassword)
+	}
 	if err != nil {
 		return fmt.Errorf("export %q: %w", entry.Name, err)
 	}

@@ -3,6 +3,9 @@ package main
 import (
 	"errors"
 	"io/fs"
+	"regexp"
+
+	"github.com/urfave/cli/v2"
 
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
 	"github.com/dpskit/dpskit/pkg/pki"
@@ -15,7 +18,7 @@ func classify(err error) (code int, hints []string) {
 	for _, known := range knownErrors {
 		if errors.Is(err, known.err) {
 			if known.hint != "" {
-				hints = []string{known.hint}
+				hints = []string{inFolder(known.hint, folderOf(err))}
 			}
 			return known.code, hints
 		}
@@ -43,8 +46,60 @@ var knownErrors = []struct {
 	{pki.ErrKeyMismatch, cliapp.ExitFailed, "the certificate and the key must come from the same pair of files"},
 	{pki.ErrPathLen, cliapp.ExitFailed, "sign with a CA further up by --ca, or make the CAs anew with room for it: 'certgen init --force' without " +
 		"--path-len limits nothing, 'certgen intermediate NAME --force --path-len N' allows N CAs below NAME"},
-	{pki.ErrNotCA, cliapp.ExitFailed, "only a CA certificate (basic constraints CA:TRUE) can sign: choose another with --ca"},
+	{pki.ErrNotCA, cliapp.ExitFailed, "only a CA certificate (basic constraints CA:TRUE) can sign: choose another one"},
 	{pki.ErrExpired, cliapp.ExitFailed, "make a new CA: 'certgen init --force --days 365' keeps the old files in the folder 'replaced'"},
 	{pki.ErrNotYetValid, cliapp.ExitFailed, "check the clock of this machine and --not-before of the CA"},
 	{fs.ErrPermission, cliapp.ExitFailed, "check who owns the folder and its permissions"},
+}
+
+// folderError is the error of a command on the certificates of a folder.
+type folderError struct {
+	error
+	dir string // as --dir gives it
+}
+
+func (e *folderError) Unwrap() error { return e.error }
+
+func folderOf(err error) string {
+	var folder *folderError
+	if errors.As(err, &folder) {
+		return folder.dir
+	}
+	return defaultDir
+}
+
+// withFolder makes the hints about an error of action hold for the folder that
+// the command is about.
+func withFolder(env *cliapp.Env, action cli.ActionFunc) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		err := action(c)
+		if err == nil {
+			return nil
+		}
+		dir := readDir(env, c)
+		for e := err; e != nil; {
+			var hinted *cliapp.Error
+			if !errors.As(e, &hinted) {
+				break
+			}
+			for i, hint := range hinted.Hints {
+				hinted.Hints[i] = inFolder(hint, dir)
+			}
+			e = hinted.Err
+		}
+		return &folderError{err, dir}
+	}
+}
+
+// hintCommand is a command in a hint.
+var hintCommand = regexp.MustCompile(`'(certgen [^']*)'`)
+
+// inFolder adds the folder to the commands in a hint, so that they can be pasted.
+func inFolder(hint, dir string) string {
+	if dir == defaultDir {
+		return hint
+	}
+	return hintCommand.ReplaceAllStringFunc(hint, func(command string) string {
+		return command[:len(command)-1] + " --" + flagDir + " " + shellQuote(dir) + "'"
+	})
 }

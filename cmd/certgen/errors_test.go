@@ -29,7 +29,7 @@ func TestClassify(t *testing.T) {
 		{pki.ErrWrongPassphrase, cliapp.ExitUnauthorized, "case-sensitive"},
 		{pki.ErrInvalidID, cliapp.ExitUsage, ""},
 		{pki.ErrKeyMismatch, cliapp.ExitFailed, "same pair"},
-		{pki.ErrNotCA, cliapp.ExitFailed, "--ca"},
+		{pki.ErrNotCA, cliapp.ExitFailed, "another one"},
 		{pki.ErrExpired, cliapp.ExitFailed, "certgen init"},
 		{pki.ErrNotYetValid, cliapp.ExitFailed, "clock"},
 		{fs.ErrPermission, cliapp.ExitFailed, "permissions"},
@@ -45,6 +45,20 @@ func TestClassify(t *testing.T) {
 			if code != tt.code || (hint == "") != (tt.hint == "") || !strings.Contains(hint, tt.hint) {
 				t.Errorf("classify(%v) = %d, %q; want %d and a hint with %q", err, code, hint, tt.code, tt.hint)
 			}
+		}
+	}
+}
+
+func TestInFolder(t *testing.T) {
+	const hint = "try 'certgen list' or 'certgen init --force', it's 'x'"
+	tests := []struct{ dir, want string }{
+		{"./pki", hint},
+		{"a", "try 'certgen list --dir a' or 'certgen init --force --dir a', it's 'x'"},
+		{"a b", "try 'certgen list --dir 'a b'' or 'certgen init --force --dir 'a b'', it's 'x'"},
+	}
+	for _, tt := range tests {
+		if got := inFolder(hint, tt.dir); got != tt.want {
+			t.Errorf("inFolder(%q) = %q, want %q", tt.dir, got, tt.want)
 		}
 	}
 }

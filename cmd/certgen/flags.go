@@ -1,6 +1,7 @@
 package main
 
 import (
+	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -108,8 +109,18 @@ func writeFlags() []cli.Flag {
 // readCommon reads the flags of readFlags.
 func readCommon(env *cliapp.Env, c *cli.Context) commonOptions {
 	return commonOptions{
-		Dir: orDefault(c.String(flagDir), defaultDir), Format: env.OutputFormat(c), Quiet: c.Bool(flagQuiet),
+		Dir: readDir(env, c), Format: env.OutputFormat(c), Quiet: c.Bool(flagQuiet),
 	}
+}
+
+// readDir reads the folder. It is defaultDir only where a command without --dir
+// would be about that, too.
+func readDir(env *cliapp.Env, c *cli.Context) string {
+	dir := orDefault(c.String(flagDir), defaultDir)
+	if dir == defaultDir && env.Getenv(envDir) != "" {
+		return filepath.Clean(dir)
+	}
+	return dir
 }
 
 // readWrite reads the flags of writeFlags.

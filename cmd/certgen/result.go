@@ -156,7 +156,7 @@ func noteSlowKeys(env *cliapp.Env, opts commonOptions, keyType pki.KeyType, n in
 // nextCommand is a certgen command on the same folder.
 func nextCommand(dir string, words ...string) []string {
 	words = append([]string{programName}, words...)
-	if filepath.Clean(dir) != filepath.Clean(defaultDir) {
+	if dir != defaultDir {
 		words = append(words, "--"+flagDir, dir)
 	}
 	return words

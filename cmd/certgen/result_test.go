@@ -146,7 +146,7 @@ func TestTitle(t *testing.T) {
 
 func TestNextCommand(t *testing.T) {
 	for dir, want := range map[string]string{
-		"./pki": "certgen list", "pki": "certgen list", "pki/": "certgen list", "other": "certgen list --dir other",
+		"./pki": "certgen list", "pki": "certgen list --dir pki", "other": "certgen list --dir other",
 	} {
 		if got := commandLine(nextCommand(dir, "list")...); got != want {
 			t.Errorf("next command in %q = %q, want %q", dir, got, want)
