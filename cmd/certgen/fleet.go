@@ -46,8 +46,8 @@ const fleetDescription = "Many devices: --" + flagCount + " numbers them behind 
 	"   certgen device --count 10000 --prefix press- --output-format tar --out press.tar\n" +
 	"   certgen device --from-file ids.csv --output-format zip --key-type ec-p384\n" +
 	"   certgen device --from-file ids.csv --shard 0/8\n\n" +
-	"A folder that was interrupted goes on when the same command is given again: what is there is\n" +
-	"checked and kept. An archive is written whole or not at all. --shard I/N makes one of N equal\n" +
+	"What was interrupted goes on when the same command is given again: what is there is checked and\n" +
+	"kept. An archive that is not complete is called .NAME.part. --shard I/N makes one of N equal\n" +
 	"parts, counted from 0, so that N machines with the same CA make the whole fleet."
 
 // fleetFlags choose the devices of a fleet and where they go.

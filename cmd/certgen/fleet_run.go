@@ -67,7 +67,7 @@ func runFleet(ctx context.Context, env *cliapp.Env, opts deviceOptions) error {
 		PFX: pfx, Now: env.Now,
 	})
 	if err != nil && !errors.Is(err, fleet.ErrSomeFailed) {
-		return fleetError(err, opts.Fleet, result)
+		return fleetError(err, opts.Fleet, opts.Force, result)
 	}
 	noteFleetShortened(env, opts, authority, ids.ID(from), result)
 	made := newFleetResult(opts, ca, result, env.Now().Sub(start))
@@ -75,7 +75,7 @@ func runFleet(ctx context.Context, env *cliapp.Env, opts deviceOptions) error {
 	if printErr := printResult(env, opts.commonOptions, made, made.render()); printErr != nil {
 		return printErr
 	}
-	return fleetError(err, opts.Fleet, result)
+	return fleetError(err, opts.Fleet, opts.Force, result)
 }
 
 // noteFleetShortened says when the devices got less time than was asked for.
@@ -132,7 +132,7 @@ func readFleetIDs(env *cliapp.Env, f *fleetOptions) (fleet.IDs, error) {
 }
 
 // fleetError adds the exit code and what to do.
-func fleetError(err error, f *fleetOptions, result fleet.Result) error {
+func fleetError(err error, f *fleetOptions, force bool, result fleet.Result) error {
 	hint := func(code int, format string, args ...any) error {
 		return cliapp.WithCode(cliapp.WithHint(err, format, args...), code)
 	}
@@ -154,12 +154,18 @@ func fleetError(err error, f *fleetOptions, result fleet.Result) error {
 		code = cliapp.ExitInterrupted
 	}
 	switch {
+	case f.Format != fleet.FormatFiles && result.Saved > 0:
+		return hint(code, "%d of %d devices are whole and stay in %s; the same command makes the others", result.Saved, result.Devices, result.Unfinished)
 	case f.Format != fleet.FormatFiles:
-		return hint(code, "no archive was written: the same command starts over; --%s files would keep what is made", flagOutputFormat)
+		return hint(code, "no archive was written: the same command starts over")
 	case result.Done() == 0:
 		return cliapp.WithCode(err, code)
 	}
-	return hint(code, "%d of %d devices are whole and stay in %s; the same command makes the others", result.Done(), result.Devices, f.Out)
+	same := "the same command"
+	if force {
+		same += " without --" + flagForce
+	}
+	return hint(code, "%d of %d devices are whole and stay in %s; %s makes the others", result.Done(), result.Devices, f.Out, same)
 }
 
 func newFleetResult(opts deviceOptions, ca string, r fleet.Result, took time.Duration) *fleetResult {

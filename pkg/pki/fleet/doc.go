@@ -24,6 +24,7 @@
 //
 // # Interruptions
 //
-// A run into a folder that ended early, in whatever way, is continued by calling [Write] again with the same options.
-// What is there is not believed but checked. An archive starts over. See [Write].
+// A run that ended early, in whatever way, is continued by calling [Write] again with the same options. What is there
+// is not believed but checked: the devices of a folder one by one, an unfinished archive by the checksums of its
+// journal. See [Write].
 package fleet

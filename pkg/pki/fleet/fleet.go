@@ -84,6 +84,7 @@ type run struct {
 	opts     Options
 	mint     *mint
 	from, to int // range of IDs
+	kept     int // devices in front of from that are there already
 	workers  int
 	perBatch int
 
@@ -126,7 +127,14 @@ func newRun(opts Options) (*run, error) {
 	return r, nil
 }
 
-func (r *run) total() int   { return r.to - r.from }
+func (r *run) total() int { return r.to - r.from }
+
+// goOn leaves out the first n devices, which are there already.
+func (r *run) goOn(n int) {
+	r.from += n
+	r.kept += n
+}
+
 func (r *run) batches() int { return (r.total() + r.perBatch - 1) / r.perBatch }
 
 // run makes the devices and delivers them. A worker takes an empty batch before it takes a number, so the batch that
@@ -149,7 +157,7 @@ func (r *run) run(ctx context.Context, sink Sink) (Summary, error) {
 		close(r.done)
 	}()
 	d := delivery{run: r, sink: sink, pending: make([]*batch, buffers)}
-	d.summary.Devices = r.total()
+	d.summary.Devices, d.summary.Kept = r.kept+r.total(), r.kept
 	for b := range r.done {
 		if err := d.take(b); err != nil && d.err == nil {
 			d.err = err

@@ -16,6 +16,9 @@ type flusher struct {
 	at, flushed int64
 }
 
+// newFlusher returns a flusher for a file that has some bytes already.
+func newFlusher(file *os.File, at int64) flusher { return flusher{file: file, at: at, flushed: at} }
+
 func (f *flusher) Write(p []byte) (int, error) {
 	n, err := f.file.Write(p)
 	f.at += int64(n)

@@ -329,9 +329,9 @@ func (f *folder) commit() error {
 }
 
 // abandon keeps what can be resumed. A run that has not finished a single device leaves nothing.
-func (f *folder) abandon() {
+func (f *folder) abandon() (string, int) {
 	if f.closed {
-		return
+		return "", 0
 	}
 	if f.root != nil && f.unlock != nil && f.spec != "" && !f.resume && f.listed == 0 {
 		suffix := f.run.opts.Shard.suffix()
@@ -346,6 +346,7 @@ func (f *folder) abandon() {
 	if f.made {
 		_ = os.Remove(f.dir) // fails when there is anything in it, which is right
 	}
+	return "", 0
 }
 
 func (f *folder) closeBuckets() {

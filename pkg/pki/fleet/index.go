@@ -29,9 +29,14 @@ type Index struct {
 
 // NewIndex starts an index.
 func NewIndex(w io.Writer, raw bool) *Index {
-	x := &Index{w: bufio.NewWriterSize(w, 64<<10), raw: raw}
+	x := resumeIndex(w, raw)
 	_, x.err = x.w.WriteString(indexHeader)
 	return x
+}
+
+// resumeIndex goes on with an index that has its header.
+func resumeIndex(w io.Writer, raw bool) *Index {
+	return &Index{w: bufio.NewWriterSize(w, 64<<10), raw: raw}
 }
 
 // Write adds a device.

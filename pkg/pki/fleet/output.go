@@ -43,7 +43,8 @@ type Target struct {
 	// Force moves what is in the way to the folder "replaced" beside it instead of refusing with [ErrExists].
 	Force bool
 
-	step func(op, name string) error // called before every change; tests make it fail
+	step        func(op, name string) error // called before every change; tests make it fail
+	recordEvery time.Duration               // 0 means recordEvery; see archive
 }
 
 // Result says what [Write] has written.
@@ -51,6 +52,10 @@ type Result struct {
 	Summary
 	Path  string // as Target gives it
 	Index string // empty when the run did not get to its end
+	// Unfinished is the archive under its temporary name when the run ended early and the next one goes on with it, and
+	// Saved how many devices it holds then.
+	Unfinished string
+	Saved      int
 }
 
 // Write makes a fleet and writes it to a folder or an archive, with an index (see [Index]) beside it:
@@ -70,10 +75,16 @@ type Result struct {
 // A run that ends early, by an error or because ctx ends, keeps the devices of a folder that are whole, and the next
 // call with the same options goes on: a device that is there is checked (the signature of the CA, the key, the chain,
 // the PFX) and kept, one that is damaged is made again. A certificate that is not of this fleet, or whose key is
-// missing, is never replaced; it counts as failed. An archive starts over: it appears only when it is complete, and
-// until then there is only a temporary file, which an early end removes.
+// missing, is never replaced; it counts as failed.
 //
-// The devices are synced to the disk once, at the end. After a power cut the next call finds what was lost.
+// An archive appears only when it is complete. Until then it has the name .<name>.part, and a journal beside it lists
+// how much of it is whole: after an interrupt nothing is lost, after a kill a second's work, and after a power cut
+// some seconds' work. The next call for the same fleet in the same format compares what is there with the checksums
+// of the journal, cuts off what is behind, and goes on, also with Force. An unfinished archive of another fleet gives
+// [ErrExists], and with Force is moved away. No device is in an archive twice, and all are in order.
+//
+// The devices of a folder are synced to the disk once, at the end. After a power cut the next call finds what was
+// lost.
 func Write(ctx context.Context, opts Options, target Target) (Result, error) {
 	result := Result{Path: target.Path}
 	r, err := newRun(opts)
@@ -90,21 +101,23 @@ func Write(ctx context.Context, opts Options, target Target) (Result, error) {
 	defer out.abandon()
 	result.Summary, err = r.run(ctx, out)
 	if err != nil && !errors.Is(err, ErrSomeFailed) {
+		result.Unfinished, result.Saved = out.abandon()
 		return result, err
 	}
 	if commitErr := out.commit(); commitErr != nil {
+		result.Unfinished, result.Saved = out.abandon()
 		return result, fmt.Errorf("write fleet to %q: %w", target.Path, commitErr)
 	}
 	result.Index = out.indexPath()
 	return result, err
 }
 
-// output is where a fleet goes. abandon after commit does nothing.
+// output is where a fleet goes. abandon after commit or abandon does nothing; it returns what it leaves of an archive.
 type output interface {
 	Sink
 	stager
 	commit() error
-	abandon()
+	abandon() (unfinished string, saved int)
 	indexPath() string
 }
 

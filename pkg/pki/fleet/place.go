@@ -62,6 +62,7 @@ type indexFile struct {
 	dir  string
 	name string
 	file *os.File
+	out  measured
 	step func(op, name string) error // nil outside of tests
 	done bool
 }
@@ -71,17 +72,28 @@ func newIndexFile(root *os.Root, dir, name string, target Target) (*indexFile, e
 	if err := root.Remove(x.temp()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("remove %q: %w", filepath.Join(dir, x.temp()), cause(err))
 	}
-	var err error
-	if x.file, err = root.OpenFile(x.temp(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644); err != nil {
+	file, err := root.OpenFile(x.temp(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
 		return nil, fmt.Errorf("create %q: %w", filepath.Join(dir, x.temp()), cause(err))
 	}
-	var out io.Writer = x.file
-	if target.step != nil {
-		x.step = target.step
-		out = &stepWriter{w: out, step: func() error { return target.step("write", name) }}
-	}
-	x.Index = NewIndex(out, target.RawIndex)
+	x.Index = NewIndex(x.writer(file, target, extent{}), target.RawIndex)
 	return x, nil
+}
+
+// resumeIndexFile goes on with an index whose beginning is in file.
+func resumeIndexFile(root *os.Root, dir, name string, target Target, file *os.File, begun extent) *indexFile {
+	x := &indexFile{root: root, dir: dir, name: name}
+	x.Index = resumeIndex(x.writer(file, target, begun), target.RawIndex)
+	return x
+}
+
+func (x *indexFile) writer(file *os.File, target Target, begun extent) io.Writer {
+	x.file, x.out = file, measured{w: file, extent: begun}
+	if target.step == nil {
+		return &x.out
+	}
+	x.step = target.step
+	return &stepWriter{w: &x.out, step: func() error { return target.step("write", x.name) }}
 }
 
 func (x *indexFile) temp() string { return "." + x.name + partSuffix }
@@ -134,9 +146,17 @@ func (x *indexFile) abandon() {
 	if x == nil || x.done {
 		return
 	}
+	x.leave()
+	_ = x.root.Remove(x.temp())
+}
+
+// leave closes the temporary file and lets it be. It may be called on nil and after rename.
+func (x *indexFile) leave() {
+	if x == nil || x.done {
+		return
+	}
 	if x.file != nil {
 		_ = x.file.Close()
 	}
-	_ = x.root.Remove(x.temp())
 	x.done = true
 }

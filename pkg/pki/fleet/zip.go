@@ -19,6 +19,7 @@ type zipWriter struct {
 	unix        uint32
 	newSpill    func() (*os.File, error)
 	spill       *os.File
+	spilled     measured
 	directory   *bufio.Writer
 	offset      uint64 // in the archive
 	size        uint64 // of the directory
@@ -136,11 +137,11 @@ func (z *zipWriter) folder(w io.Writer, name string, private bool) error {
 
 func (z *zipWriter) device(w io.Writer, d *Device) error {
 	if z.spill == nil {
-		var err error
-		if z.spill, err = z.newSpill(); err != nil {
+		spill, err := z.newSpill()
+		if err != nil {
 			return err
 		}
-		z.directory = bufio.NewWriterSize(z.spill, 256<<10)
+		z.setSpill(spill, extent{})
 	}
 	if _, err := w.Write(d.staged); err != nil {
 		return err
@@ -154,6 +155,33 @@ func (z *zipWriter) device(w io.Writer, d *Device) error {
 	}
 	z.offset += uint64(len(d.staged))
 	return nil
+}
+
+func (z *zipWriter) setSpill(file *os.File, begun extent) {
+	z.spill, z.spilled = file, measured{w: file, extent: begun}
+	z.directory = bufio.NewWriterSize(&z.spilled, 256<<10)
+}
+
+func (z *zipWriter) record(rec *record) error {
+	if z.spill == nil {
+		return nil
+	}
+	rec.Members = z.members
+	err := z.directory.Flush()
+	rec.Directory = z.spilled.extent
+	return err
+}
+
+func (z *zipWriter) goOn(rec record, spill *os.File) {
+	z.offset, z.size, z.members = uint64(rec.Archive.Size), uint64(rec.Directory.Size), rec.Members
+	z.setSpill(spill, rec.Directory)
+}
+
+func (z *zipWriter) sync() error {
+	if z.spill == nil {
+		return nil
+	}
+	return z.spill.Sync()
 }
 
 func entrySize(entry []byte) int {
