@@ -76,19 +76,29 @@ func loadCA(dir string) (ca *pki.Authority, file string, err error) {
 		return nil, "", fmt.Errorf("read tls ca: %w", err)
 	}
 	key, err := os.ReadFile(filepath.Join(dir, caKeyFile)) //nolint:gosec // as above
-	if err != nil {
-		return nil, "", fmt.Errorf("read key of tls ca (remove %q to make a new ca): %w", file, err)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, "", damagedCA(file, fmt.Errorf("there is no %s", caKeyFile))
+	case err != nil:
+		return nil, "", fmt.Errorf("read key of tls ca: %w", err)
 	}
 	chain, err := pki.ParseCertificates(cert)
 	if err != nil {
-		return nil, "", fmt.Errorf("read tls ca %q: %w", file, err)
+		return nil, "", damagedCA(file, err)
 	}
 	signer, err := pki.ParseKey(key, nil)
 	if err != nil {
-		return nil, "", fmt.Errorf("read key of tls ca %q: %w", file, err)
+		return nil, "", damagedCA(file, fmt.Errorf("its key: %w", err))
 	}
-	ca, err = pki.LoadAuthority(chain, signer)
-	return ca, file, err
+	if ca, err = pki.LoadAuthority(chain, signer); err != nil {
+		return nil, "", damagedCA(file, err)
+	}
+	return ca, file, nil
+}
+
+// damagedCA keeps what the cause is out of what callers tell apart.
+func damagedCA(file string, cause error) error {
+	return fmt.Errorf("tls ca %q: %w: %v", file, ErrDataDamaged, cause)
 }
 
 func newCA() (*pki.Authority, error) {

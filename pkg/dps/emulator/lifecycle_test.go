@@ -86,6 +86,13 @@ func TestRefusedOptions(t *testing.T) {
 		opts emulator.Options
 		want string
 	}{
+		"port":              {emulator.Options{HTTPSAddrs: []string{"127.0.0.1:65536"}}, "HTTPSAddrs"},
+		"no port":           {emulator.Options{MQTTAddrs: []string{"127.0.0.1:"}}, "MQTTAddrs"},
+		"empty address":     {emulator.Options{MQTTAddrs: []string{""}}, "HOST:PORT"},
+		"hub twice":         {emulator.Options{Hubs: []string{"a.b", "A.b"}}, "twice"},
+		"webhook timeout":   {emulator.Options{WebhookTimeout: -1}, "WebhookTimeout"},
+		"connections":       {emulator.Options{MaxConnections: -1}, "MaxConnections"},
+		"registrations":     {emulator.Options{MaxRegistrations: -1}, "MaxRegistrations"},
 		"name":              {emulator.Options{Name: "no spaces"}, `"no spaces"`},
 		"id scope":          {emulator.Options{IDScope: "0ne/x"}, `"0ne/x"`},
 		"key is no base64":  {emulator.Options{Key: "secret!"}, "base64"},
@@ -109,6 +116,10 @@ func TestRefusedOptions(t *testing.T) {
 			}
 			if !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("error %q does not contain %q", err, tt.want)
+			}
+			var option *emulator.OptionError
+			if !errors.As(err, &option) || !errors.Is(err, emulator.ErrStart) {
+				t.Errorf("%v is not an OptionError", err)
 			}
 			if strings.Contains(err.Error(), "secret!") {
 				t.Errorf("error shows the key: %v", err)

@@ -5,12 +5,11 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"regexp"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/dpskit/dpskit/pkg/dps"
@@ -40,14 +39,13 @@ const (
 // defaultRetryAfter is what the service was seen to send.
 const defaultRetryAfter = 3 * time.Second
 
-// Bounds on what happens at the same time.
+// What [Options] with zero in MaxConnections, MaxRegistrations or
+// WebhookTimeout mean.
 const (
-	defaultConnections   = 2048
-	defaultRegistrations = 1024
+	DefaultMaxConnections   = 2048
+	DefaultMaxRegistrations = 1024
+	DefaultWebhookTimeout   = 5 * time.Second
 )
-
-// defaultWebhookTimeout is how long a webhook may take.
-const defaultWebhookTimeout = 5 * time.Second
 
 // Options configures an emulator. The zero value is a good emulator for a
 // test: in memory, on loopback, on a free port.
@@ -178,13 +176,13 @@ func resolve(opts *Options) (settings, error) {
 		s.RetryAfter = 0
 	}
 	if s.MaxConnections == 0 {
-		s.MaxConnections = defaultConnections
+		s.MaxConnections = DefaultMaxConnections
 	}
 	if s.MaxRegistrations == 0 {
-		s.MaxRegistrations = defaultRegistrations
+		s.MaxRegistrations = DefaultMaxRegistrations
 	}
 	if s.WebhookTimeout == 0 {
-		s.WebhookTimeout = defaultWebhookTimeout
+		s.WebhookTimeout = DefaultWebhookTimeout
 	}
 	if s.Logger == nil {
 		s.Logger = slog.New(slog.DiscardHandler)
@@ -203,27 +201,34 @@ func setDefault(field *string, value string) {
 
 func (s *settings) check() error {
 	if !serviceNameForm.MatchString(s.Name) {
-		return fmt.Errorf("check emulator name %q: want 3 to 50 letters, digits and hyphens", s.Name)
+		return badOption("Name", s.Name, "want 3 to 50 letters, digits and hyphens")
 	}
 	if !idScopeForm.MatchString(s.IDScope) {
-		return fmt.Errorf("check id scope %q: want 3 to 32 letters and digits", s.IDScope)
+		return badOption("IDScope", s.IDScope, "want 3 to 32 letters and digits")
 	}
-	for _, names := range [][]string{s.HostNames, s.Hubs} {
+	for option, names := range map[string][]string{"HostNames": s.HostNames, "Hubs": s.Hubs} {
 		for _, name := range names {
 			if net.ParseIP(name) == nil && !hostNameForm.MatchString(name) {
-				return fmt.Errorf("check host name %q: not a host name or IP address", name)
+				return badOption(option, name, "want a host name or an IP address")
 			}
 		}
 	}
-	for _, err := range []error{s.checkAllocation(), s.deriveSecrets()} {
+	for _, err := range []error{s.checkBounds(), s.checkAllocation(), s.deriveSecrets()} {
 		if err != nil {
 			return err
 		}
 	}
-	for _, addr := range s.addrs() {
-		if err := s.checkAddr(addr); err != nil {
-			return err
-		}
+	return s.checkAddrs()
+}
+
+func (s *settings) checkBounds() error {
+	switch {
+	case s.WebhookTimeout < 0:
+		return badOption("WebhookTimeout", s.WebhookTimeout, "want more than 0")
+	case s.MaxConnections < 0:
+		return badOption("MaxConnections", s.MaxConnections, "want 1 or more")
+	case s.MaxRegistrations < 0:
+		return badOption("MaxRegistrations", s.MaxRegistrations, "want 1 or more")
 	}
 	return nil
 }
@@ -238,7 +243,7 @@ func (s *settings) addrs() []string {
 func (s *settings) deriveSecrets() error {
 	key, err := base64.StdEncoding.DecodeString(s.Key.Reveal())
 	if err != nil || len(key) < 16 || len(key) > 64 {
-		return errors.New("check emulator key: want base64 of 16 to 64 bytes")
+		return badOption("Key", nil, "want base64 of 16 to 64 bytes")
 	}
 	s.secondaryKey = base64.StdEncoding.EncodeToString(derive(key, "secondary key"))
 	s.token = TokenFor(s.Key)
@@ -266,24 +271,41 @@ func derive(key []byte, purpose string) []byte {
 	return mac.Sum(nil)
 }
 
+func (s *settings) checkAddrs() error {
+	for _, kind := range []struct {
+		option string
+		addrs  []string
+	}{{"HTTPSAddrs", s.HTTPSAddrs}, {"MQTTAddrs", s.MQTTAddrs}, {"AdminAddr", []string{s.AdminAddr}}} {
+		for _, addr := range kind.addrs {
+			if addr == "" && kind.option == "AdminAddr" { // none
+				continue
+			}
+			if err := s.checkAddr(kind.option, addr); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // checkAddr refuses an address that others can reach, unless that was asked for
 // and the key is not the well-known one.
-func (s *settings) checkAddr(addr string) error {
-	if addr == "" {
-		return nil
-	}
-	host, _, err := net.SplitHostPort(addr)
+func (s *settings) checkAddr(option, addr string) error {
+	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return fmt.Errorf("check address %q: want host:port", addr)
+		return badOption(option, addr, "want HOST:PORT, such as 127.0.0.1:0")
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return badOption(option, addr, "want a port between 0, which takes a free one, and 65535")
 	}
 	if host != "" && dps.IsLoopbackHost(host) {
 		return nil
 	}
 	switch {
 	case !s.AllowRemote:
-		return fmt.Errorf("check address %q: %w, which needs remote access to be allowed", addr, ErrNotLoopback)
+		return badOption(option, addr, "%w, which needs remote access to be allowed", ErrNotLoopback)
 	case s.Key == DevelopmentKey:
-		return fmt.Errorf("check address %q: remote access needs a key of your own, the development key is public", addr)
+		return badOption(option, addr, "remote access needs a key of your own, the development key is public")
 	}
 	return nil
 }

@@ -15,34 +15,36 @@ import (
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/wire"
 )
 
-// maxWeight is the largest allocation weight of the service.
-const maxWeight = 1000
+// MaxHubWeight is the largest allocation weight of the service.
+const MaxHubWeight = 1000
 
 // checkAllocation checks what decides which hub a device gets.
 func (s *settings) checkAllocation() error {
 	policies := []string{"", wire.AllocateHashed, wire.AllocateGeoLatency, wire.AllocateStatic}
 	if !slices.Contains(policies, s.AllocationPolicy) {
-		return fmt.Errorf("check allocation policy %q: want hashed, geoLatency or static", s.AllocationPolicy)
+		return badOption("AllocationPolicy", s.AllocationPolicy, "want hashed, geoLatency or static")
 	}
-	switch {
-	case s.WebhookTimeout < 0:
-		return fmt.Errorf("check webhook timeout %v: it is negative", s.WebhookTimeout)
-	case s.MaxConnections < 0:
-		return fmt.Errorf("check bound of connections %d: it is negative", s.MaxConnections)
-	case s.MaxRegistrations < 0:
-		return fmt.Errorf("check bound of registrations %d: it is negative", s.MaxRegistrations)
+	for i, name := range s.Hubs {
+		if isLinked(s.Hubs[:i], name) {
+			return badOption("Hubs", name, "it is given twice")
+		}
 	}
 	for name, h := range s.HubSettings {
 		switch {
-		case !slices.ContainsFunc(s.Hubs, func(hub string) bool { return strings.EqualFold(hub, name) }):
-			return fmt.Errorf("check settings of hub %q: it is not among the linked hubs", name)
-		case h.Weight != nil && (*h.Weight < 0 || *h.Weight > maxWeight):
-			return fmt.Errorf("check settings of hub %q: weight %d is not between 0 and %d", name, *h.Weight, maxWeight)
+		case !isLinked(s.Hubs, name):
+			return badOption("HubSettings", name, "it is not among the linked hubs")
+		case h.Weight != nil && (*h.Weight < 0 || *h.Weight > MaxHubWeight):
+			return badOption("HubSettings", name, "weight %d: want 0 to %d", *h.Weight, MaxHubWeight)
 		case h.Latency < 0:
-			return fmt.Errorf("check settings of hub %q: latency %v is negative", name, h.Latency)
+			return badOption("HubSettings", name, "latency %v: want 0 or more", h.Latency)
 		}
 	}
 	return nil
+}
+
+// isLinked looks for a hub without regard to case.
+func isLinked(hubs []string, name string) bool {
+	return slices.ContainsFunc(hubs, func(hub string) bool { return strings.EqualFold(hub, name) })
 }
 
 // hub returns the settings of a linked hub.

@@ -134,8 +134,7 @@ func TestRefusedAllocationOptions(t *testing.T) {
 		"hub not linked":   {settings("z", emulator.HubSettings{}), `"z"`},
 		"negative weight":  {settings(hubs[0], weigh(-1)), "-1"},
 		"weight too large": {settings(hubs[0], weigh(1001)), "1001"},
-		"negative latency": {settings(hubs[0], far(-1)), "negative"},
-		"negative timeout": {emulator.Options{WebhookTimeout: -1}, "negative"},
+		"negative latency": {settings(hubs[0], far(-1)), "latency -1ns"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, err := emulator.Start(t.Context(), &tt.opts)

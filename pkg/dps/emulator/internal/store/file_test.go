@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -85,6 +86,9 @@ func TestSecondOwnerIsRefused(t *testing.T) {
 	_, err := store.OpenBolt(t.Context(), dir)
 	if !errors.Is(err, store.ErrLocked) || !strings.Contains(err.Error(), strconv.Quote(dir)) {
 		t.Errorf("second OpenBolt = %v, want ErrLocked that names %q", err, dir)
+	}
+	if pid := fmt.Sprintf("(pid %d)", os.Getpid()); runtime.GOOS != "windows" && !strings.Contains(err.Error(), pid) {
+		t.Errorf("second OpenBolt = %v, want %s in it", err, pid)
 	}
 	if d := time.Since(start); d > time.Second {
 		t.Errorf("refused after %v, want at most 1s", d)

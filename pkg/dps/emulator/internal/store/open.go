@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -60,12 +61,27 @@ func lockFolder(ctx context.Context, dir string) (*flock.Flock, error) {
 	defer cancel()
 	ok, err := lock.TryLockContext(ctx, 20*time.Millisecond)
 	if ok {
+		// For whoever comes next, see holder. Nothing depends on it.
+		_ = os.WriteFile(lock.Path(), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600)
 		return lock, nil
 	}
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return nil, fmt.Errorf("lock data folder %q: %w", dir, err)
 	}
-	return nil, fmt.Errorf("lock data folder %q: %w", dir, ErrLocked)
+	return nil, fmt.Errorf("lock data folder %q: %w%s", dir, ErrLocked, holder(lock.Path()))
+}
+
+// holder says which process has the lock, where the file can be read.
+func holder(path string) string {
+	data, err := os.ReadFile(path) //nolint:gosec // the user's own data folder
+	if err != nil {
+		return ""
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil || pid <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (pid %d)", pid)
 }
 
 func openLocked(dir string, lock *flock.Flock) (Store, error) {
