@@ -30,13 +30,20 @@ type emulatorOptions struct {
 	Name       string
 	IDScope    string
 	Hostnames  []string
-	Hubs       []string
 	RetryAfter time.Duration
 	Remote     bool
 	KeyFile    string
 	Faults     []string
 	FaultSeed  uint64
 	Logger     *slog.Logger
+
+	Hubs           []string
+	Allocation     string
+	WebhookCAFile  string
+	WebhookTimeout time.Duration
+	RemoteWebhooks bool
+
+	MaxConnections, MaxRegistrations int
 }
 
 // addrNone switches a listener off.
@@ -62,20 +69,20 @@ func newEmulatorCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, emul
 			&cli.StringFlag{Name: flagName, Value: emulator.DefaultName, Usage: "`NAME` of the service instance"},
 			&cli.StringFlag{Name: flagIDScope, Value: emulator.DefaultIDScope, Usage: "ID `SCOPE` of the service instance"},
 			&cli.StringSliceFlag{Name: flagHostname, Usage: "put `NAME` into the TLS certificate, too; repeatable"},
-			&cli.StringSliceFlag{Name: flagLinkedHub, Usage: "assign devices to the IoT hub `HOST`; repeatable (default: one)"},
 			&cli.DurationFlag{Name: flagRetryAfter, Value: 3 * time.Second, Usage: "tell devices to poll again after `DURATION`, in whole seconds, as the service does"},
 			&cli.BoolFlag{Name: flagRemote, Usage: "allow addresses that are not loopback; needs --" + flagKeyFile},
 			&cli.StringFlag{Name: flagKeyFile, Usage: "read the shared access key (base64) from `FILE` instead of using the documented one"},
-			&cli.StringSliceFlag{Name: flagFault, Usage: "do wrong on purpose as `RULE` says; repeatable, the first rule that strikes decides"},
-			&cli.Uint64Flag{Name: flagFaultSeed, Usage: "`NUMBER` that decides which requests a rule with percent= strikes"},
-		}, cliapp.LogFlags()),
+		}, allocationFlags(), loadFlags(), faultFlags(), cliapp.LogFlags()),
 		Action: func(c *cli.Context) error {
 			info := slog.LevelInfo
 			return run(c.Context, env, emulatorOptions{
 				Data: c.String(flagData), Memory: c.Bool(flagMemory),
 				HTTPSAddrs: c.StringSlice(flagHTTPSAddr), MQTTAddrs: c.StringSlice(flagMQTTAddr), AdminAddr: c.String(flagAdminAddr), ReadyFile: c.String(flagReadyFile),
 				Name: c.String(flagName), IDScope: c.String(flagIDScope), Hostnames: c.StringSlice(flagHostname),
-				Hubs: c.StringSlice(flagLinkedHub), RetryAfter: c.Duration(flagRetryAfter), Remote: c.Bool(flagRemote),
+				RetryAfter: c.Duration(flagRetryAfter), Remote: c.Bool(flagRemote),
+				Hubs: c.StringSlice(flagLinkedHub), Allocation: c.String(flagAllocationPolicy),
+				WebhookCAFile: c.String(flagWebhookCAFile), WebhookTimeout: c.Duration(flagWebhookTimeout), RemoteWebhooks: c.Bool(flagRemoteWebhooks),
+				MaxConnections: c.Int(flagMaxConnections), MaxRegistrations: c.Int(flagMaxRegistrations),
 				KeyFile: c.String(flagKeyFile), Faults: c.StringSlice(flagFault), FaultSeed: c.Uint64(flagFaultSeed), Logger: env.Logger(c, &info),
 			})
 		},
@@ -92,7 +99,7 @@ func runEmulator(ctx context.Context, env *cliapp.Env, opts emulatorOptions) err
 	}
 	emu, err := emulator.Start(ctx, start)
 	if err != nil {
-		return err
+		return startError(err)
 	}
 	defer emu.Close()
 	info, forget, err := withCAFile(emu)
@@ -128,8 +135,8 @@ func forgetReady(file string) error {
 }
 
 func (o emulatorOptions) forEmulator(env *cliapp.Env) (*emulator.Options, error) {
-	if o.Memory && o.Data != "" {
-		return nil, cliapp.Usagef("--%s and --%s exclude each other", flagMemory, flagData)
+	if err := o.check(); err != nil {
+		return nil, err
 	}
 	if !o.Memory && o.Data == "" {
 		dir, err := stateDir(env)
@@ -147,27 +154,59 @@ func (o emulatorOptions) forEmulator(env *cliapp.Env) (*emulator.Options, error)
 	case len(o.MQTTAddrs) == 1 && o.MQTTAddrs[0] == addrNone:
 		o.MQTTAddrs = []string{}
 	}
-	if o.RetryAfter == 0 {
-		o.RetryAfter = -1
-	}
 	start := &emulator.Options{
 		Name: o.Name, IDScope: o.IDScope, DataDir: o.Data, HTTPSAddrs: o.HTTPSAddrs, MQTTAddrs: o.MQTTAddrs, AdminAddr: o.AdminAddr,
-		HostNames: o.Hostnames, Hubs: o.Hubs, RetryAfter: o.RetryAfter, AllowRemote: o.Remote,
+		HostNames: o.Hostnames, RetryAfter: o.RetryAfter, AllowRemote: o.Remote,
+		AllocationPolicy: o.Allocation, AllowRemoteWebhooks: o.RemoteWebhooks, WebhookTimeout: o.WebhookTimeout,
+		MaxConnections: o.MaxConnections, MaxRegistrations: o.MaxRegistrations,
 		Logger: o.Logger, Now: env.Now, Version: cliapp.Version(),
 		FaultSeed: o.FaultSeed,
 	}
-	var err error
+	if start.RetryAfter == 0 {
+		start.RetryAfter = -1
+	}
+	return start, o.complete(env, start)
+}
+
+// complete fills in what has to be read or parsed.
+func (o emulatorOptions) complete(env *cliapp.Env, start *emulator.Options) (err error) {
 	if start.Faults, err = parseFaults(o.Faults); err != nil {
-		return nil, err
+		return err
+	}
+	if start.Hubs, start.HubSettings, err = parseHubs(o.Hubs); err != nil {
+		return err
+	}
+	if o.WebhookCAFile != "" {
+		if start.WebhookRootCAs, err = trustedRoots(flagWebhookCAFile, o.WebhookCAFile); err != nil {
+			return err
+		}
 	}
 	if o.KeyFile != "" {
 		key, err := env.Secret(cliapp.SecretSource{File: o.KeyFile})
 		if err != nil {
-			return nil, fmt.Errorf("read --%s: %w", flagKeyFile, err)
+			return fmt.Errorf("read --%s: %w", flagKeyFile, err)
 		}
 		start.Key = dps.Secret(key)
 	}
-	return start, nil
+	return nil
+}
+
+// check refuses what the library would take for something else: zero and
+// negative values have a meaning there.
+func (o emulatorOptions) check() error {
+	switch {
+	case o.Memory && o.Data != "":
+		return cliapp.Usagef("--%s and --%s exclude each other", flagMemory, flagData)
+	case o.RetryAfter < 0:
+		return cliapp.Usagef("--%s %v: want 0 or more", flagRetryAfter, o.RetryAfter)
+	case o.WebhookTimeout <= 0:
+		return cliapp.Usagef("--%s %v: want more than 0", flagWebhookTimeout, o.WebhookTimeout)
+	case o.MaxConnections <= 0:
+		return cliapp.Usagef("--%s %d: want 1 or more", flagMaxConnections, o.MaxConnections)
+	case o.MaxRegistrations <= 0:
+		return cliapp.Usagef("--%s %d: want 1 or more", flagMaxRegistrations, o.MaxRegistrations)
+	}
+	return nil
 }
 
 // announce prints the ready document and writes the ready file. A key of the

@@ -131,17 +131,22 @@ func (ep *endpoint) chooseHost(env *cliapp.Env) error {
 	return nil
 }
 
-func (ep *endpoint) trust(file string) error {
-	if file == "" {
-		return nil
+func (ep *endpoint) trust(file string) (err error) {
+	if file != "" {
+		ep.roots, err = trustedRoots(flagCAFile, file)
 	}
+	return err
+}
+
+// trustedRoots are the roots of the system and those in the file of a flag.
+func trustedRoots(flag, file string) (*x509.CertPool, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return fmt.Errorf("read --%s: %w", flagCAFile, err)
+		return nil, fmt.Errorf("read --%s: %w", flag, err)
 	}
 	certs, err := pki.ParseCertificates(data)
 	if err != nil {
-		return fmt.Errorf("read --%s %q: %w", flagCAFile, file, err)
+		return nil, fmt.Errorf("read --%s %q: %w", flag, file, err)
 	}
 	pool, err := x509.SystemCertPool()
 	if err != nil {
@@ -150,8 +155,7 @@ func (ep *endpoint) trust(file string) error {
 	for _, c := range certs {
 		pool.AddCert(c)
 	}
-	ep.roots = pool
-	return nil
+	return pool, nil
 }
 
 func httpClient(roots *x509.CertPool) *http.Client {

@@ -34,19 +34,25 @@ func parse(t *testing.T, command func(*cliapp.Env) *cli.Command, args ...string)
 }
 
 func TestEmulatorFlags(t *testing.T) {
+	usual := emulatorOptions{AdminAddr: "127.0.0.1:8442", Name: "dpskit-emulator", IDScope: "0ne00C0FFEE", RetryAfter: 3 * time.Second,
+		Allocation: "hashed", WebhookTimeout: 5 * time.Second, MaxConnections: 2048, MaxRegistrations: 1024}
+	inMemory := usual
+	inMemory.Memory = true
 	tests := []struct {
 		name string
 		args string
 		want emulatorOptions
 		code int
 	}{
-		{"defaults", "emulator", emulatorOptions{AdminAddr: "127.0.0.1:8442", Name: "dpskit-emulator", IDScope: "0ne00C0FFEE", RetryAfter: 3 * time.Second}, 0},
-		{"all", "emulator --data d --https-addr a:1 --https-addr b:2 --mqtt-addr d:4 --mqtt-addr e:5 --admin-addr c:3 --ready-file r --name n --id-scope s --hostname h --hostname i --linked-hub x --retry-after 1s --allow-remote --key-file k --fault reset --fault op=poll,assigning=2 --fault-seed 7",
+		{"defaults", "emulator", usual, 0},
+		{"all", "emulator --data d --https-addr a:1 --https-addr b:2 --mqtt-addr d:4 --mqtt-addr e:5 --admin-addr c:3 --ready-file r --name n --id-scope s --hostname h --hostname i --linked-hub x --linked-hub y,weight=2 --allocation-policy static --webhook-ca-file w --webhook-timeout 2s --allow-remote-webhooks --max-connections 8 --max-registrations 9 --retry-after 1s --allow-remote --key-file k --fault reset --fault op=poll,assigning=2 --fault-seed 7",
 			emulatorOptions{Data: "d", HTTPSAddrs: []string{"a:1", "b:2"}, MQTTAddrs: []string{"d:4", "e:5"}, AdminAddr: "c:3", ReadyFile: "r", Name: "n", IDScope: "s",
-				Hostnames: []string{"h", "i"}, Hubs: []string{"x"}, RetryAfter: time.Second, Remote: true, KeyFile: "k",
+				Hostnames: []string{"h", "i"}, Hubs: []string{"x", "y,weight=2"}, Allocation: "static", WebhookCAFile: "w", WebhookTimeout: 2 * time.Second, RemoteWebhooks: true,
+				MaxConnections: 8, MaxRegistrations: 9, RetryAfter: time.Second, Remote: true, KeyFile: "k",
 				Faults: []string{"reset", "op=poll,assigning=2"}, FaultSeed: 7}, 0},
+		{"no number", "emulator --max-connections many", emulatorOptions{}, 2},
 		{"bad seed", "emulator --fault-seed -1", emulatorOptions{}, 2},
-		{"memory", "emulator --memory", emulatorOptions{Memory: true, AdminAddr: "127.0.0.1:8442", Name: "dpskit-emulator", IDScope: "0ne00C0FFEE", RetryAfter: 3 * time.Second}, 0},
+		{"memory", "emulator --memory", inMemory, 0},
 		{"an argument", "emulator start", emulatorOptions{}, 2},
 		{"not a duration", "emulator --retry-after soon", emulatorOptions{}, 2},
 		{"bad log level", "emulator --log-level loud", emulatorOptions{}, 2},

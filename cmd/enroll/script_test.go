@@ -25,6 +25,7 @@ func TestMain(m *testing.M) {
 //	sign-verification DIR CODE   make a verification certificate in a workspace
 //	make-cas DIR              write CAs in the forms in which people have them
 //	get URL STATUS            GET by plain HTTP and demand this status
+//	webhook HUB               serve a webhook that chooses HUB, by https, as $WEBHOOK; its CA is webhook-ca.pem
 func TestScripts(t *testing.T) {
 	commands := clitest.Commands()
 	running := &children{byScript: map[string]*child{}}
@@ -33,6 +34,7 @@ func TestScripts(t *testing.T) {
 	commands["sign-verification"] = signVerification
 	commands["make-cas"] = makeCAs
 	commands["get"] = get
+	commands["webhook"] = webhook
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true, Cmds: commands,
 		Setup: func(e *testscript.Env) error {
