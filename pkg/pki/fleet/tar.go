@@ -15,7 +15,13 @@ const tarBlock = 512
 // name, size and checksum; archive/tar itself writes the rare member whose name needs an extended header.
 type tarWriter struct {
 	mtime          time.Time
-	public, secret [tarBlock]byte
+	public, secret tarTemplate
+}
+
+// tarTemplate is the header of a file without name and size.
+type tarTemplate struct {
+	block [tarBlock]byte
+	sum   int // of its bytes, with spaces in the place of the checksum and nothing in that of the size
 }
 
 // Places of a header block (POSIX.1-2008, pax, ustar interchange format).
@@ -27,13 +33,16 @@ const (
 
 func (t *tarWriter) begin(mtime time.Time, _ func() (*os.File, error)) {
 	t.mtime = mtime.UTC().Truncate(time.Second)
-	for private, block := range map[bool]*[tarBlock]byte{false: &t.public, true: &t.secret} {
+	for private, template := range map[bool]*tarTemplate{false: &t.public, true: &t.secret} {
+		block := template.block[:]
 		var out bytes.Buffer
 		// The header of an empty file with a short name is one block.
 		if err := tar.NewWriter(&out).WriteHeader(t.header("x", 0, private)); err == nil {
-			copy(block[:], out.Bytes())
+			copy(block, out.Bytes())
 		}
 		block[0] = 0
+		copy(block[tarChecksumAt:], "        ")
+		template.sum = sumBytes(block) - sumBytes(block[tarSizeAt:tarSizeAt+11])
 	}
 }
 
@@ -74,18 +83,22 @@ func (t *tarWriter) appendHeader(dst []byte, f *File) ([]byte, error) {
 		template = &t.secret
 	}
 	at := len(dst)
-	dst = append(dst, template[:]...)
+	dst = append(dst, template.block[:]...)
 	block := dst[at:]
 	copy(block, f.Name)
 	putOctal(block[tarSizeAt:tarSizeAt+11], len(f.Data))
-	copy(block[tarChecksumAt:], "        ")
-	sum := 0
-	for _, c := range block {
-		sum += int(c)
-	}
+	sum := template.sum + sumBytes(block[:len(f.Name)]) + sumBytes(block[tarSizeAt:tarSizeAt+11])
 	putOctal(block[tarChecksumAt:tarChecksumAt+6], sum)
 	block[tarChecksumAt+6] = 0
 	return dst, nil
+}
+
+func sumBytes(b []byte) int {
+	sum := 0
+	for _, c := range b {
+		sum += int(c)
+	}
+	return sum
 }
 
 // putOctal writes n in octal digits that fill dst.
