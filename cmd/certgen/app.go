@@ -16,7 +16,8 @@ const appDescription = `The certificates go to the folder ./pki (--dir, $CERTGEN
    notBefore, notAfter, keyType, sha1Thumbprint, sha256Thumbprint, broken,
    files: {certificate, fullChain, key, pfx, pfxPassword}}]};
 inspect prints {items: [{source, format, certificates, chain, privateKey, request,
-files, broken}]}, export {name, format, part, file, content}, doctor {reports: [{name,
+files, broken}]}, export {name, format, part, file, content,
+files: [{format, part, file}]}, doctor {reports: [{name,
 files, broken, role, roleGuessed, time, certificate, findings: [{severity, check, what,
 why, fix, certificate, predicted}], predicted, placements}], fatal, warning}. Times are
 RFC 3339 in UTC, paths begin with the folder as it was given, and what there is not is

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"crypto/x509"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -12,7 +10,6 @@ import (
 
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
 	"github.com/dpskit/dpskit/pkg/pki"
-	"github.com/dpskit/dpskit/pkg/pki/workspace"
 )
 
 // exportOptions are what export was asked for.
@@ -26,6 +23,7 @@ type exportOptions struct {
 	PFXPasswordFile string
 	KeyPasswordFile string // of the key in the folder, where that is encrypted
 	Env             envOptions
+	Files           []exportFile // instead of Format, Part and Out
 }
 
 // exportFormat is a form that a device or a sample program takes.
@@ -48,7 +46,9 @@ const (
 	partCertificate exportPart = "certificate"
 	partChain       exportPart = "chain" // what a device presents: the certificate and the intermediates
 	partKey         exportPart = "key"
-	partAll         exportPart = "all" // chain and key
+	partAll         exportPart = "all"        // chain and key
+	partFullChain   exportPart = "full-chain" // chain and root
+	partEverything  exportPart = "everything" // full chain and key
 )
 
 type formatParts struct {
@@ -61,8 +61,8 @@ var exportParts = []formatParts{
 	{exportPFX, []exportPart{partAll}},
 	{exportDER, []exportPart{partCertificate, partKey}},
 	{exportBase64, []exportPart{partCertificate, partKey}},
-	{exportOneline, []exportPart{partChain, partCertificate, partKey}},
-	{exportPEM, []exportPart{partAll, partChain, partCertificate, partKey}},
+	{exportOneline, []exportPart{partChain, partCertificate, partKey, partFullChain}},
+	{exportPEM, []exportPart{partAll, partChain, partCertificate, partKey, partFullChain, partEverything}},
 	{exportCHeader, []exportPart{partAll, partChain, partCertificate, partKey}},
 	{exportEnv, nil},
 }
@@ -79,12 +79,13 @@ func newExportCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, export
 			"env       the variables that the samples of the Node.js, Python and embedded C SDK read\n\n" +
 			"Whatever holds the private key, or is binary, goes to a file (--out) that its owner alone can\n" +
 			"read, or by --out - into a pipe, never to the terminal. chain means what a device presents: the certificate and the\n" +
-			"intermediates, without the root.\n\n" +
+			"intermediates, without the root. --file writes more than one file, all of them or none.\n\n" +
 			"   certgen export my-device --format env --id-scope 0ne00000000 --pem-file my-device.pem\n" +
 			"   certgen export my-device --format base64\n" +
 			"   certgen export my-device --format c-header --out my_device.h\n" +
 			"   certgen export my-device --format pfx --out my-device.pfx --pfx-password-file pfx.password\n" +
-			"   certgen export my-device --format der --part key --out my-device.key.der",
+			"   certgen export my-device --format der --part key --out my-device.key.der\n" +
+			"   certgen export my-device --file pem:key=my-device.key --file pem:chain=my-device.pem --file der=my-device.cer",
 		Flags: append(append(exportFlags(), readFlags()...), &cli.BoolFlag{
 			Name: flagForce, Aliases: []string{"f"}, Category: categoryCommon,
 			Usage: "replace the file of --" + flagOut + ", which is lost",
@@ -106,8 +107,9 @@ func newExportCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, export
 func exportFlags() []cli.Flag {
 	return append([]cli.Flag{
 		&cli.StringFlag{Name: flagFormat, Usage: "write it as `FORMAT`: " + exportFormatNames()},
-		&cli.StringFlag{Name: flagPart, Usage: "write only `PART`: certificate, chain, key, all (default: depends on the format)"},
+		&cli.StringFlag{Name: flagPart, Usage: "write only `PART`: certificate, chain, key, all (chain and key), full-chain (with the root), everything (full chain and key) (default: depends on the format)"},
 		&cli.StringFlag{Name: flagOut, Usage: "write to `FILE` instead of standard output (-)"},
+		fileFlag(),
 		pfxProfileFlag(),
 		&cli.StringFlag{
 			Name: flagPFXPasswordFile, Category: categoryPFX,
@@ -131,19 +133,22 @@ func exportFormatNames() string {
 
 // read reads and checks the flags that depend on each other.
 func (opts *exportOptions) read(env *cliapp.Env, c *cli.Context) error {
+	var err error
+	if opts.PFXProfile, err = readPFXProfile(c); err != nil {
+		return err
+	}
+	if opts.PFXPasswordFile == "-" && opts.KeyPasswordFile == "-" {
+		return cliapp.Usagef("standard input cannot be two passwords")
+	}
+	if c.IsSet(flagFile) {
+		opts.Files, err = readFiles(c)
+		return err
+	}
 	if !c.IsSet(flagFormat) {
 		return cliapp.Usagef("missing --%s: want one of %s", flagFormat, exportFormatNames())
 	}
 	opts.Format = exportFormat(c.String(flagFormat))
-	i := slices.IndexFunc(exportParts, func(f formatParts) bool { return f.format == opts.Format })
-	if i < 0 {
-		return cliapp.Usagef("invalid --%s %q: want one of %s", flagFormat, string(opts.Format), exportFormatNames())
-	}
-	if err := opts.readPart(c, exportParts[i].parts); err != nil {
-		return err
-	}
-	var err error
-	if opts.PFXProfile, err = readPFXProfile(c); err != nil {
+	if opts.Part, err = checkPart(opts.Format, c.String(flagPart)); err != nil {
 		return err
 	}
 	if opts.Env, err = readEnv(c, opts.Format); err != nil {
@@ -156,8 +161,6 @@ func (opts *exportOptions) read(env *cliapp.Env, c *cli.Context) error {
 		return cliapp.Usagef("--%s %s holds the private key or is binary: it is not for a terminal", flagFormat, opts.Format)
 	case opts.Out == stdoutFile && opts.needsFile() && opts.commonOptions.Format == cliapp.FormatJSON:
 		return cliapp.Usagef("--%s %s does not go into a JSON document: say with --%s which file it goes to", flagFormat, opts.Format, flagOut)
-	case opts.PFXPasswordFile == "-" && opts.KeyPasswordFile == "-":
-		return cliapp.Usagef("standard input cannot be two passwords")
 	}
 	if opts.Out == stdoutFile {
 		opts.Out = ""
@@ -165,105 +168,29 @@ func (opts *exportOptions) read(env *cliapp.Env, c *cli.Context) error {
 	return nil
 }
 
-func (opts *exportOptions) readPart(c *cli.Context, parts []exportPart) error {
-	if !c.IsSet(flagPart) {
-		if len(parts) > 0 {
-			opts.Part = parts[0]
-		}
-		return nil
+// checkPart returns the part of a format; "" stands for the usual one.
+func checkPart(format exportFormat, part string) (exportPart, error) {
+	i := slices.IndexFunc(exportParts, func(f formatParts) bool { return f.format == format })
+	switch {
+	case i < 0:
+		return "", cliapp.Usagef("invalid --%s %q: want one of %s", flagFormat, string(format), exportFormatNames())
+	case part == "" && len(exportParts[i].parts) == 0:
+		return "", nil
+	case part == "":
+		return exportParts[i].parts[0], nil
+	case !slices.Contains(exportParts[i].parts, exportPart(part)):
+		return "", cliapp.Usagef("--%s %q does not go with --%s %s", flagPart, part, flagFormat, format)
 	}
-	opts.Part = exportPart(c.String(flagPart))
-	if !slices.Contains(parts, opts.Part) {
-		return cliapp.Usagef("--%s %q does not go with --%s %s", flagPart, string(opts.Part), flagFormat, opts.Format)
-	}
-	return nil
+	return exportPart(part), nil
 }
 
 // needsKey reports whether the private key is part of the export.
-func (opts exportOptions) needsKey() bool { return opts.Part == partKey || opts.Part == partAll }
+func (opts exportOptions) needsKey() bool {
+	return opts.Part == partKey || opts.Part == partAll || opts.Part == partEverything
+}
 
 // needsFile reports whether the export must not go to a terminal.
 func (opts exportOptions) needsFile() bool { return opts.needsKey() || opts.Format == exportDER }
-
-// exportResult is the JSON document of export.
-type exportResult struct {
-	Name   string       `json:"name"`
-	Format exportFormat `json:"format"`
-	Part   exportPart   `json:"part,omitempty"`
-	File   string       `json:"file,omitempty"`    // as --out gives it
-	Text   string       `json:"content,omitempty"` // what was exported, where it went to no file
-}
-
-func runExport(ctx context.Context, env *cliapp.Env, opts exportOptions) error {
-	ws, err := workspace.Open(opts.Dir)
-	if err != nil {
-		return err
-	}
-	if err := mayExport(opts, flagOut, opts.Out); err != nil {
-		return err
-	}
-	entry, err := ws.Lookup(opts.Name)
-	if err != nil {
-		return err
-	}
-	data, err := exportData(ctx, env, ws, entry, opts)
-	if errors.Is(err, pki.ErrPassphraseRequired) {
-		err = cliapp.WithHint(err, "give it by --%s FILE, by $%s or at a terminal; keys that the original certGen.sh made have the pass phrase 1234",
-			flagPasswordFile, envCAPassword)
-	}
-	if err != nil {
-		return fmt.Errorf("export %q: %w", entry.Name, err)
-	}
-	if opts.Format == exportEnv && opts.Env.IDScope == "" {
-		notef(env, opts.commonOptions, "ID-SCOPE stands for the ID scope of your DPS: give it by --%s", flagIDScope)
-	}
-	if entry.Broken != "" {
-		noteBroken(env, opts.commonOptions, entry.Broken)
-	}
-	out := exportResult{Name: entry.Name, Format: opts.Format, Part: opts.Part, File: opts.Out}
-	text := string(data)
-	if opts.Out != "" {
-		if err := writeOut(opts, flagOut, opts.Out, data); err != nil {
-			return fmt.Errorf("export %q: %w", opts.Name, err)
-		}
-		var p page
-		p.fields("", "wrote", opts.Out)
-		text = p.String()
-	} else {
-		out.Text = text
-		opts.Quiet = false // the text is what was asked for
-	}
-	return printResult(env, opts.commonOptions, out, text)
-}
-
-// exportData makes the content. The key is read only where it is needed.
-func exportData(ctx context.Context, env *cliapp.Env, ws *workspace.Workspace, e workspace.Entry, opts exportOptions) ([]byte, error) {
-	if opts.Format == exportEnv {
-		return exportEnvironment(ctx, env, ws, e, opts)
-	}
-	if !opts.needsKey() {
-		chain, err := ws.Chain(e.Name)
-		if err != nil {
-			return nil, err
-		}
-		return encodePart(&pki.Bundle{Profile: e.Profile, Certificate: chain[0], Issuers: chain[1:]}, e, opts)
-	}
-	bundle, err := ws.BundleWithPassphrase(e.Name, keyPassphrase(ctx, env, opts.KeyPasswordFile, e.Name))
-	if err != nil {
-		return nil, err
-	}
-	if bundle.Key == nil {
-		return nil, cliapp.WithCode(errors.New("the folder has no private key for it"), cliapp.ExitNotFound)
-	}
-	if opts.Format != exportPFX {
-		return encodePart(bundle, e, opts)
-	}
-	password, err := newPFXPassword(ctx, env, opts.PFXPasswordFile)
-	if err != nil {
-		return nil, err
-	}
-	return bundle.PFX(pki.PFXOptions{Profile: opts.PFXProfile, Password: password})
-}
 
 // presented is what a device presents: the certificate and the intermediates.
 func presented(b *pki.Bundle) []*x509.Certificate {

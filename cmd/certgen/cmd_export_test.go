@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -58,7 +59,7 @@ func TestExportKeepsKeysFromStdout(t *testing.T) {
 		for _, part := range f.parts {
 			args := []string{"export", "dev-1", "--format", string(f.format), "--part", string(part)}
 			_, code, stderr := parse(t, newExportCmd, args...)
-			secret := part == partKey || part == partAll || f.format == exportDER
+			secret := slices.Contains([]exportPart{partKey, partAll, partEverything}, part) || f.format == exportDER
 			if (code == cliapp.ExitUsage) != secret {
 				t.Errorf("%q: exit code %d, stderr %q", args, code, stderr)
 			}

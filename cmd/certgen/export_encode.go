@@ -26,6 +26,8 @@ func encodePart(b *pki.Bundle, e workspace.Entry, opts exportOptions) ([]byte, e
 		certs = []*x509.Certificate{b.Certificate}
 	case partChain, partAll:
 		certs = presented(b)
+	case partFullChain, partEverything:
+		certs = append([]*x509.Certificate{b.Certificate}, b.Issuers...)
 	}
 	switch opts.Format {
 	case exportDER:

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -74,7 +73,7 @@ func checkEnvProfile(e workspace.Entry) error {
 
 // exportEnvironment makes the text of the format env and writes the file of
 // --pem-file.
-func exportEnvironment(ctx context.Context, env *cliapp.Env, ws *workspace.Workspace, e workspace.Entry, opts exportOptions) ([]byte, error) {
+func exportEnvironment(ws *workspace.Workspace, e workspace.Entry, opts exportOptions, secrets exportSecrets) ([]byte, error) {
 	if err := checkEnvProfile(e); err != nil {
 		return nil, err
 	}
@@ -83,7 +82,7 @@ func exportEnvironment(ctx context.Context, env *cliapp.Env, ws *workspace.Works
 		return text, err
 	}
 	opts.Format, opts.Part = exportPEM, partAll
-	data, err := exportData(ctx, env, ws, e, opts)
+	data, err := exportData(ws, e, opts, secrets)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // MayWrite refuses a path, the value of flag, where [WriteOut] would destroy
@@ -35,28 +36,93 @@ func MayWrite(flag, path string, force bool) error {
 
 // WriteOut writes a file as a whole or not at all, readable for its owner
 // alone. It replaces what [MayWrite] allows.
-func WriteOut(path string, data []byte) (err error) {
-	temp, err := os.CreateTemp(filepath.Dir(path), ".dpskit-out-*") // with mode 0600
-	if err != nil {
-		return fmt.Errorf("write %q: %w", path, withoutPath(err))
-	}
+func WriteOut(path string, data []byte) error {
+	return WriteAll(OutFile{Path: path, Data: data})
+}
+
+// OutFile is a file that [WriteAll] writes.
+type OutFile struct {
+	Path string
+	Data []byte
+}
+
+// WriteAll is [WriteOut] for more than one file: after an error there are the
+// files of before. Only a crash while they are put in place can leave some of
+// each.
+func WriteAll(files ...OutFile) (err error) {
+	var done []placedFile
+	temps := make([]string, len(files))
 	defer func() {
-		if err != nil {
-			_ = temp.Close()
-			_ = os.Remove(temp.Name())
-			err = fmt.Errorf("write %q: %w", path, withoutPath(err))
+		for _, temp := range temps {
+			if temp != "" {
+				_ = os.Remove(temp)
+			}
+		}
+		for _, p := range slices.Backward(done) {
+			p.settle(err != nil)
 		}
 	}()
-	if _, err = temp.Write(data); err != nil {
-		return err
+	for i, file := range files {
+		if temps[i], err = writeTemp(file); err != nil {
+			return fmt.Errorf("write %q: %w", file.Path, withoutPath(err))
+		}
 	}
-	if err = temp.Sync(); err != nil {
-		return err
+	for i, file := range files {
+		placed, err := place(file.Path, temps[i], len(files) > 1)
+		if err != nil {
+			return fmt.Errorf("write %q: %w", file.Path, withoutPath(err))
+		}
+		done, temps[i] = append(done, placed), ""
 	}
-	if err = temp.Close(); err != nil {
-		return err
+	return nil
+}
+
+// writeTemp writes a file beside the one that it is to become. It returns the
+// name also after an error, if there is a file.
+func writeTemp(file OutFile) (name string, err error) {
+	temp, err := os.CreateTemp(filepath.Dir(file.Path), ".dpskit-out-*") // with mode 0600
+	if err != nil {
+		return "", err
 	}
-	return os.Rename(temp.Name(), path)
+	_, err = temp.Write(file.Data)
+	if err == nil {
+		err = temp.Sync()
+	}
+	return temp.Name(), errors.Join(err, temp.Close())
+}
+
+// placedFile is a file that is in its place, and the one that was there before.
+type placedFile struct {
+	path, old string // old: "" when nothing was there, or nothing is to be kept
+}
+
+// place gives a temporary file its name. With keep, what had the name is kept
+// until settle.
+func place(path, temp string, keep bool) (placedFile, error) {
+	p := placedFile{path: path}
+	if info, err := os.Lstat(path); keep && err == nil && !info.IsDir() {
+		p.old = temp + ".old"
+		if err := os.Rename(path, p.old); err != nil {
+			return p, err
+		}
+	}
+	err := os.Rename(temp, path)
+	if err != nil && p.old != "" {
+		_ = os.Rename(p.old, path)
+	}
+	return p, err
+}
+
+// settle removes what was there before, or undoes what place did.
+func (p placedFile) settle(undo bool) {
+	switch {
+	case undo && p.old != "":
+		_ = os.Rename(p.old, p.path)
+	case undo:
+		_ = os.Remove(p.path)
+	case p.old != "":
+		_ = os.Remove(p.old)
+	}
 }
 
 // withoutPath takes the name of the temporary file out of an error: nobody gave

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
 )
 
@@ -75,5 +77,52 @@ func TestWriteOut(t *testing.T) {
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) != 1 {
 		t.Errorf("left in the folder: %v, %v; want the one file", left, err)
+	}
+}
+
+func TestWriteAll(t *testing.T) {
+	dir := t.TempDir()
+	path := func(name string) string { return filepath.Join(dir, name) }
+	read := func() map[string]string {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]string{}
+		for _, e := range entries {
+			if e.IsDir() {
+				got[e.Name()] = "folder"
+				continue
+			}
+			data, err := os.ReadFile(path(e.Name()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[e.Name()] = string(data)
+		}
+		return got
+	}
+	if err := os.WriteFile(path("old"), []byte("one"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(path("folder/full"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	two := []cliapp.OutFile{{Path: path("old"), Data: []byte("two")}, {Path: path("new"), Data: []byte("two")}}
+	before := read()
+	for _, bad := range []string{path("no/file"), path("folder"), path("folder/full") + "/no/x"} {
+		err := cliapp.WriteAll(append(two[:2:2], cliapp.OutFile{Path: bad})...)
+		if err == nil || strings.Contains(err.Error(), ".dpskit") {
+			t.Errorf("with %q: %v, want an error without the name of a temporary file", bad, err)
+		}
+		if diff := cmp.Diff(before, read()); diff != "" {
+			t.Errorf("with %q: changed (-before +after):\n%s", bad, diff)
+		}
+	}
+	if err := cliapp.WriteAll(two...); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"old": "two", "new": "two", "folder": "folder"}, read()); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
 	}
 }
