@@ -143,6 +143,12 @@ func TestAgreesWithTheEmulator(t *testing.T) {
 			situations = append(situations, situation{"individual, " + string(fault), b, true, b.Certificate, nil})
 		}
 	}
+	agree(t, situations)
+}
+
+// agree holds the prediction against the answer in every situation.
+func agree(t *testing.T, situations []situation) {
+	t.Helper()
 	for _, s := range situations {
 		t.Run(s.name, func(t *testing.T) {
 			if s.enrolled == nil {

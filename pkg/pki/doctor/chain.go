@@ -18,49 +18,12 @@ const (
 	endWrongName               // a given CA signed it, but has another name than it says
 )
 
-// walk builds the path from the subject upwards through the given certificates. A certificate enters the path once,
-// so a circle ends.
-func (e *exam) walk() {
-	e.path = []*item{e.subject}
-	for {
-		last := e.path[len(e.path)-1]
-		if selfIssued(last.cert) && e.links.check(last.cert, last.cert) != notSigned {
-			e.end = endRoot
-			return
-		}
-		next := e.issuer(last, e.given)
-		if next == nil {
-			break
-		}
-		e.path = append(e.path, next)
-	}
-	last := e.path[len(e.path)-1]
-	switch {
-	case e.impostor(last) != nil:
-		e.end = endUnsigned
-	case e.misnamed(last) != nil:
-		e.end = endWrongName
-	default:
-		e.end = endMissing
-	}
-}
-
 // issuer returns the certificate of the list that issued it. One with the right key identifier comes first.
 func (e *exam) issuer(it *item, list []*item) *item {
-	var second *item
-	for _, c := range list {
-		if !namesIssuer(it.cert, c.cert) || e.onPath(c) {
-			continue
-		}
-		switch v := e.links.check(it.cert, c.cert); {
-		case v == notSigned:
-		case v == signed && keyIDsFit(it.cert, c.cert):
-			return c
-		case second == nil && (v == signed || keyIDsFit(it.cert, c.cert)):
-			second = c
-		}
+	if found := e.issuers(it, list, e.path); len(found) > 0 {
+		return found[0]
 	}
-	return second
+	return nil
 }
 
 // impostor returns a given certificate with the name of the issuer of it that did not sign it.

@@ -83,7 +83,7 @@ func TestContents(t *testing.T) {
 			c.NotBefore, c.NotAfter = testNow.AddDate(0, -1, 0), testNow.Add(6*24*time.Hour)
 		}, check: doctor.CheckValidityMargin, severity: "warning", word: "in 6 days"},
 		{name: "after 2038", root: func(c *x509.Certificate) { c.NotAfter = time.Date(2038, 1, 19, 3, 14, 8, 0, time.UTC) }, check: doctor.CheckValidity2038,
-			severity: "warning", word: `"Test Root" ends 2038-01-19 03:14:08 UTC`},
+			severity: "warning", word: `"Test Root" (2038-01-19 03:14:08 UTC)`},
 		{name: "outlives its issuer", leaf: later(400 * 24 * time.Hour), check: doctor.CheckValidityIssuer, severity: "warning", word: `outlives its issuer "Test Sub"`},
 		{name: "serial 0", leaf: func(c *x509.Certificate) { c.SerialNumber = big.NewInt(0) }, check: doctor.CheckSerial, severity: "warning", word: "must be positive"},
 		{name: "unknown critical extension", leaf: func(c *x509.Certificate) {
@@ -116,7 +116,9 @@ func TestContents(t *testing.T) {
 			c.ExtKeyUsage, c.UnknownExtKeyUsage = nil, []asn1.ObjectIdentifier{{1, 2, 3}}
 		}, check: doctor.CheckExtKeyUsage, severity: "fatal", word: "lacks clientAuth", predicted: invalid},
 		{name: "CA for servers", sub: func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }, check: doctor.CheckExtKeyUsage,
-			severity: "warning", word: `the CA "Test Sub"`},
+			severity: "fatal", word: `the CA "Test Sub"`, predicted: invalid},
+		{name: "policy", sub: func(c *x509.Certificate) { c.ExtraExtensions = append(c.ExtraExtensions, demandPolicy) }, check: doctor.CheckExtensions,
+			severity: "fatal", word: "demands a certificate policy", predicted: invalid},
 		{name: "key identifiers", leaf: func(c *x509.Certificate) {
 			c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 35}, Value: []byte{0x30, 4, 0x80, 2, 0xab, 0xcd}}}
 		}, check: doctor.CheckChainKeyID, severity: "fatal", word: "names the key ABCD", predicted: unknownCA},

@@ -22,7 +22,12 @@
 //
 // The rules are those of https://learn.microsoft.com/azure/iot-dps/concepts-x509-attestation, of the official SDKs'
 // end-to-end tests, and of what users reported. The service does not document which message it gives in which case;
-// [Answer] is the one that was seen. Where nothing is known the finding is a warning and says so.
+// [Answer] is the one that was seen. Where nothing is known the finding is a warning and says so. Only what Windows, Go
+// and openssl all refuse (a CA for other purposes) counts as refused before anybody saw it.
+//
+// A CA may have several certificates: cross-signed, renewed, or re-keyed under its old name. The report is about the
+// chain that is in order if there is one, in whatever order the certificates are given, and else about the one that
+// gets farthest. What stands above the verified CA at which the service stops does not count.
 //
 // The service reads certificates less strictly than TLS libraries do. What only other programs refuse (a chain in the
 // wrong order, an end after the year 2038) is a warning, too.

@@ -9,33 +9,35 @@ import (
 )
 
 // levels returns the path and the issuers above it that are known though not given.
-func (e *exam) levels() []*item {
-	out := slices.Clone(e.path)
-	if e.end != endMissing {
-		return out
-	}
-	for len(out) <= maxCertificates {
-		next := e.issuer(out[len(out)-1], e.known)
-		if next == nil || slices.Contains(out, next) {
-			break
-		}
-		out = append(out, next)
-		if selfIssued(next.cert) {
-			break
-		}
-	}
-	return out
-}
+func (e *exam) levels() []*item { return slices.Concat(e.path, e.above) }
 
-// judged returns the certificates whose contents matter: the whole chain of a device of a group, the certificate alone
-// in an individual enrollment, a proof and its CA.
+// judged returns the certificates whose contents matter: the chain of a device of a group, the certificate alone in an
+// individual enrollment, a proof and its CA.
 func (e *exam) judged() []*item {
 	levels := e.levels()
 	switch e.role {
+	case RoleDevice:
+		return e.anchored(levels)
 	case RoleIndividual:
 		return levels[:1]
 	case RoleVerification:
 		return levels[:min(2, len(levels))]
+	}
+	return levels
+}
+
+// anchored cuts levels behind the verified CA that ends the way: the first one at or above the certificate of the group.
+// What is further up does not matter.
+func (e *exam) anchored(levels []*item) []*item {
+	enrolled := e.opts.Enrolled
+	if enrolled == nil {
+		return levels
+	}
+	group := slices.IndexFunc(levels, func(it *item) bool { return it.cert.Equal(enrolled) })
+	for i := max(group, 0); group > 0 && i < len(levels); i++ {
+		if e.listed(levels[i].cert) {
+			return levels[:i+1]
+		}
 	}
 	return levels
 }
@@ -46,17 +48,8 @@ func (e *exam) served() []*x509.Certificate {
 	for _, it := range e.path {
 		out = append(out, it.cert)
 	}
-	roots := e.opts.CAs
-	if roots == nil && e.opts.Enrolled != nil {
-		roots = []*x509.Certificate{e.opts.Enrolled}
-	}
-	if e.end == endMissing {
-		last := e.last().cert
-		for _, ca := range roots {
-			if ca != nil && selfIssued(ca) && namesIssuer(last, ca) && e.links.check(last, ca) == signed {
-				return append(out, ca)
-			}
-		}
+	if len(e.above) > 0 && selfIssued(e.above[0].cert) && e.completes(e.above[0]) {
+		out = append(out, e.above[0].cert)
 	}
 	return out
 }

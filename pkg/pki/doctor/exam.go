@@ -31,9 +31,12 @@ type exam struct {
 	given   []*item // from the sources
 	known   []*item // from the options
 	subject *item   // the certificate in question
-	path    []*item // from the subject up through given certificates
-	end     ending  // why the path goes no further
 	links   verifier
+
+	ways  []route // from the subject upwards
+	path  []*item // of the route that is looked at
+	above []*item // likewise
+	end   ending  // likewise
 
 	findings []Finding
 }
@@ -56,8 +59,7 @@ func Check(sources []Source, opts *Options) *Report {
 	e.collect()
 	e.checkInput()
 	if e.findSubject() {
-		e.walk()
-		e.run()
+		e.examineRoutes()
 	}
 	return e.report()
 }

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -51,6 +52,9 @@ func (e *exam) checkSerials() {
 
 // checkExtensions looks for critical extensions that nobody knows, and for names that a CA does not allow.
 func (e *exam) checkExtensions() {
+	if e.role == RoleVerification {
+		return
+	}
 	for _, it := range e.judged() {
 		if len(it.cert.UnhandledCriticalExtensions) == 0 {
 			continue
@@ -62,47 +66,66 @@ func (e *exam) checkExtensions() {
 			Fix:  "issue it without that extension, or not critical",
 		}, it)
 	}
-	if e.constrained() {
-		if err := e.verifyNames(); err != nil {
-			e.add(Finding{
-				Severity: SeverityFatal, Check: CheckExtensions, Predicted: &answerInvalid,
-				What: fmt.Sprintf("a CA in the chain does not allow the names of %s: %s", name(e.subject.cert), err),
-				Why:  "the name constraints of a CA hold for everything below it", Fix: "issue it with names that its CAs permit",
-			}, e.subject)
-		}
+	if e.demanding() {
+		e.checkDemands()
 	}
 	e.ok(CheckExtensions, "no critical extension stands in the way")
 }
 
-// constrained reports whether a CA of the path limits names, on a chain that is sound enough to check that.
-func (e *exam) constrained() bool {
+// demanding reports whether a certificate of the chain limits names or demands a policy, on a chain that is sound enough
+// to check that.
+func (e *exam) demanding() bool {
 	if e.role == RoleIndividual || e.refused(CheckChainSignature) || e.refused(CheckExtensions) {
 		return false
 	}
-	return slices.ContainsFunc(e.path[1:], func(it *item) bool {
+	return slices.ContainsFunc(e.judged(), func(it *item) bool {
 		c := it.cert
-		return len(c.PermittedDNSDomains)+len(c.ExcludedDNSDomains)+len(c.PermittedIPRanges)+len(c.ExcludedIPRanges)+
-			len(c.PermittedEmailAddresses)+len(c.ExcludedEmailAddresses)+
+		return demandsPolicy(c) || len(c.PermittedDNSDomains)+len(c.ExcludedDNSDomains)+len(c.PermittedIPRanges)+
+			len(c.ExcludedIPRanges)+len(c.PermittedEmailAddresses)+len(c.ExcludedEmailAddresses)+
 			len(c.PermittedURIDomains)+len(c.ExcludedURIDomains) > 0
 	})
 }
 
-// verifyNames lets crypto/x509 judge the names, at a time when every certificate was valid.
-func (e *exam) verifyNames() error {
+func demandsPolicy(c *x509.Certificate) bool {
+	return c.RequireExplicitPolicy > 0 || c.RequireExplicitPolicyZero
+}
+
+// checkDemands lets crypto/x509 judge names and policies, at a time when every certificate was valid. What else it
+// finds has checks of its own.
+func (e *exam) checkDemands() {
+	judged := e.judged()
 	opts := x509.VerifyOptions{
 		Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), CurrentTime: e.subject.cert.NotBefore,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	}
-	opts.Roots.AddCert(e.last().cert)
-	for _, it := range e.path[1:] {
+	opts.Roots.AddCert(judged[len(judged)-1].cert)
+	policy := false
+	for _, it := range judged {
 		if it.cert.NotBefore.After(opts.CurrentTime) {
 			opts.CurrentTime = it.cert.NotBefore
 		}
-		opts.Intermediates.AddCert(it.cert)
+		policy = policy || demandsPolicy(it.cert)
+		if it != e.subject {
+			opts.Intermediates.AddCert(it.cert)
+		}
 	}
 	_, err := e.subject.cert.Verify(opts)
-	if invalid, ok := err.(x509.CertificateInvalidError); ok && invalid.Reason == x509.CANotAuthorizedForThisName {
-		return fmt.Errorf("%s", quote(invalid.Detail))
+	var invalid x509.CertificateInvalidError
+	if !errors.As(err, &invalid) {
+		return
 	}
-	return nil // other reasons have checks of their own
+	f := Finding{Severity: SeverityFatal, Check: CheckExtensions, Predicted: &answerInvalid}
+	switch {
+	case invalid.Reason == x509.CANotAuthorizedForThisName:
+		f.What = fmt.Sprintf("a CA in the chain does not allow the names of %s: %s", name(e.subject.cert), quote(invalid.Detail))
+		f.Why = "the name constraints of a CA hold for everything below it"
+		f.Fix = "issue it with names that its CAs permit"
+	case invalid.Reason == x509.NoValidChains && policy:
+		f.What = fmt.Sprintf("a CA in the chain demands a certificate policy that %s does not have", name(e.subject.cert))
+		f.Why = "with requireExplicitPolicy every certificate below must name a policy that its CAs permit (RFC 5280 section 4.2.1.11)"
+		f.Fix = "issue it with a policy of its CA, or make the CA again without requireExplicitPolicy"
+	default:
+		return
+	}
+	e.add(f, e.subject)
 }

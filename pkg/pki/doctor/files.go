@@ -76,13 +76,14 @@ func (e *exam) checkFileContents() {
 	}
 	claimed := e.claimed()
 	for _, it := range e.given {
-		if e.onPath(it) || selfIssued(it.cert) && e.end == endMissing { // a root that is not reached has its own finding
-			continue
+		switch {
+		case e.onPath(it), slices.Contains(claimed, it):
+		case e.onOtherWay(it):
+			e.reportOtherWay(it)
+		case selfIssued(it.cert) && e.end == endMissing: // a root that is not reached has its own finding
+		default:
+			e.reportSurplus(it)
 		}
-		if slices.Contains(claimed, it) {
-			continue
-		}
-		e.reportSurplus(it)
 	}
 	e.ok(CheckSurplus, "every certificate belongs to the chain")
 }
@@ -102,6 +103,18 @@ func (e *exam) claimed() []*item {
 		next = e.issuer(next, e.given)
 	}
 	return out
+}
+
+// reportOtherWay tells of a certificate that would be in the chain if another CA of the same name and key, or another
+// certificate of the same CA, were in it.
+func (e *exam) reportOtherWay(it *item) {
+	e.add(Finding{
+		Severity: SeverityInfo, Check: CheckSurplus,
+		What: fmt.Sprintf("%s by %s belongs to another chain of %s", name(it.cert), quote(it.cert.Issuer.String()), name(e.subject.cert)),
+		Why: "a CA of this chain has several certificates; the service takes any chain that is in order, and this report is " +
+			"about " + e.describePath(),
+		Fix: "nothing, if the CAs are meant to be like that; else leave it out",
+	}, it)
 }
 
 func (e *exam) reportSurplus(it *item) {

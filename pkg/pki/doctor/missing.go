@@ -6,7 +6,10 @@ import "fmt"
 // depends on whether the issuer is a root, which the service has itself, or an intermediate, which it must be sent.
 func (e *exam) reportMissing() {
 	it := e.last()
-	issuer := e.issuer(it, e.known)
+	var issuer *item
+	if len(e.above) > 0 {
+		issuer = e.above[0]
+	}
 	switch {
 	case e.role == RoleIndividual || e.role == RoleVerification:
 		return // the certificate alone counts

@@ -22,10 +22,7 @@ func (e *exam) checkProof() {
 		}, e.subject)
 		return
 	}
-	issuer := e.issuer(e.subject, e.known)
-	if len(e.path) > 1 {
-		issuer = e.path[1]
-	}
+	issuer := e.nearestCA()
 	switch {
 	case issuer == nil && len(e.opts.CAs) > 0, issuer != nil && len(e.opts.CAs) > 0 && !e.listed(issuer.cert):
 		e.add(Finding{

@@ -151,10 +151,11 @@ func (e *exam) checkIssuerPurposes(it *item) {
 		return
 	}
 	e.add(Finding{
-		Severity: SeverityWarning, Check: CheckExtKeyUsage,
+		Severity: SeverityFatal, Check: CheckExtKeyUsage, Predicted: &answerInvalid,
 		What: fmt.Sprintf("the CA %s has an extended key usage without clientAuth", name(it.cert)),
-		Why:  "Windows, Go and openssl let a CA issue only for the purposes that it has itself; what the service does is not known",
-		Fix:  "make the CA again with clientAuth or, as usual, without that extension",
+		Why: "Windows, Go and openssl let a CA issue only for the purposes that it has itself, so the devices below it are no " +
+			"TLS clients; nobody saw the service accept one",
+		Fix: "make the CA again with clientAuth or, as usual, without that extension, and issue everything below it again",
 	}, it)
 }
 

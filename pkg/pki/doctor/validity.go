@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -29,12 +30,12 @@ func (e *exam) checkValidity() {
 			f.Fix = "issue it again"
 		case e.now.Before(cert.NotBefore):
 			f.What = fmt.Sprintf("%s is not valid yet: it begins %s, in %s", name(cert), stamp(cert.NotBefore),
-				span(cert.NotBefore.Sub(e.now)))
+				span(e.now, cert.NotBefore))
 			f.Why = "every clock that checks it must have passed its beginning; a clock that runs behind sees the same"
 			f.Fix = "check the clock of this machine; else wait, or issue it again with an earlier beginning"
 		case e.now.After(cert.NotAfter):
 			f.What = fmt.Sprintf("%s has expired: it ended %s, %s ago", name(cert), stamp(cert.NotAfter),
-				span(e.now.Sub(cert.NotAfter)))
+				span(cert.NotAfter, e.now))
 			f.Why = "an expired certificate anywhere in the chain ends the registration, and the connection to the hub"
 			f.Fix = "issue it again; a new CA needs new certificates below it, and its place in the service"
 		default:
@@ -72,7 +73,7 @@ func (e *exam) checkMargins() {
 		}
 	}
 	e.ok(CheckValidityMargin, "there is time left, and leeway for clocks")
-	e.ok(CheckValidity2038, "no certificate ends after January 2038")
+	e.check2038(levels)
 	if len(levels) > 1 {
 		e.ok(CheckValidityIssuer, "no certificate outlives its issuer")
 	}
@@ -84,7 +85,7 @@ func (e *exam) checkMargin(it *item) {
 	if left > 0 && left < min(soon, lifetime/3) && !e.now.Before(cert.NotBefore) {
 		e.add(Finding{
 			Severity: SeverityWarning, Check: CheckValidityMargin,
-			What: fmt.Sprintf("%s ends %s, in %s", name(cert), stamp(cert.NotAfter), span(left)),
+			What: fmt.Sprintf("%s ends %s, in %s", name(cert), stamp(cert.NotAfter), span(e.now, cert.NotAfter)),
 			Why:  "after that the device is refused; a device also registers again whenever it loses its hub",
 			Fix:  "issue it again soon",
 		}, it)
@@ -92,27 +93,47 @@ func (e *exam) checkMargin(it *item) {
 	if age := e.now.Sub(cert.NotBefore); age >= 0 && age < skew {
 		e.add(Finding{
 			Severity: SeverityWarning, Check: CheckValidityMargin,
-			What: fmt.Sprintf("%s began %s ago", name(cert), span(age)),
+			What: fmt.Sprintf("%s began %s ago", name(cert), span(cert.NotBefore, e.now)),
 			Why: "a service or device whose clock runs a little behind refuses it, which looks like a failure that comes and " +
 				"goes right after the certificate was made",
 			Fix: "wait five minutes, or issue it with a beginning in the past",
 		}, it)
 	}
-	if cert.NotAfter.After(end2038) {
-		e.add(Finding{
-			Severity: SeverityWarning, Check: CheckValidity2038,
-			What: fmt.Sprintf("%s ends %s, after 19 January 2038", name(cert), stamp(cert.NotAfter)),
-			Why:  "devices with 32-bit clocks take such an end for one in the past and refuse the chain; the service does not mind",
-			Fix:  "issue it with an end before that day, if such devices check it",
-		}, it)
+}
+
+// check2038 looks for ends that 32-bit clocks cannot hold, and says so once for the whole chain.
+func (e *exam) check2038(levels []*item) {
+	var late []*item
+	for _, it := range levels {
+		if it.cert.NotAfter.After(end2038) {
+			late = append(late, it)
+		}
 	}
+	if len(late) == 0 {
+		e.ok(CheckValidity2038, "no certificate ends after January 2038")
+		return
+	}
+	var parts []string
+	for i, it := range late {
+		if i == 5 {
+			parts = append(parts, fmt.Sprintf("%d more", len(late)-i))
+			break
+		}
+		parts = append(parts, fmt.Sprintf("%s (%s)", name(it.cert), stamp(it.cert.NotAfter)))
+	}
+	e.add(Finding{
+		Severity: SeverityWarning, Check: CheckValidity2038,
+		What: "after 19 January 2038 ends " + strings.Join(parts, ", "),
+		Why:  "devices with 32-bit clocks take such an end for one in the past and refuse the chain; the service does not mind",
+		Fix:  "issue with an end before that day what such devices check",
+	}, late[0])
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
-// span is a duration as a person says it.
-func span(d time.Duration) string {
-	switch {
+// span is a time as a person says how long it is.
+func span(from, to time.Time) string {
+	switch d := to.Sub(from); { // a Duration ends after 292 years
 	case d < time.Minute:
 		return fmt.Sprintf("%d seconds", int(d/time.Second))
 	case d < 2*time.Hour:
@@ -120,5 +141,5 @@ func span(d time.Duration) string {
 	case d < 48*time.Hour:
 		return fmt.Sprintf("%d hours", int(d/time.Hour))
 	}
-	return fmt.Sprintf("%d days", int(d/(24*time.Hour)))
+	return fmt.Sprintf("%d days", (to.Unix()-from.Unix())/(24*60*60))
 }
