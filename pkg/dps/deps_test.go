@@ -27,6 +27,8 @@ func TestDependencies(t *testing.T) {
 		"pkg/dps":         {module + "pkg/dps/internal/oneline"},
 		"pkg/dps/service": slices.Concat(azure, own, []string{module + "pkg/dps"}),
 		"pkg/dps/device":  slices.Concat(azure, own, mqtt, []string{module + "pkg/dps"}),
+		"pkg/dps/rollout": slices.Concat(azure, own, mqtt, []string{
+			module + "pkg/dps", module + "pkg/dps/device", module + "pkg/dps/internal/hold", "github.com/gofrs/flock", "golang.org/x/sys"}),
 		"pkg/dps/arm":     slices.Concat(azure, own, official, []string{module + "pkg/dps"}),
 	} {
 		t.Run(name, func(t *testing.T) {
