@@ -29,7 +29,10 @@ func runApply(ctx context.Context, env *cliapp.Env, opts applyOptions) error {
 		view.Changes = append(view.Changes, viewChange(c))
 	}
 	if len(plan.Changes) == 0 {
-		return printPlan(env, opts.Output, view, "no changes: "+plural(plan.Unchanged, "object")+" as wanted")
+		show := func() error {
+			return printPlan(env, opts.Output, view, "no changes: "+plural(plan.Unchanged, "object")+" as wanted")
+		}
+		return ep.end(nil, show)
 	}
 	if opts.Plan {
 		return printPlan(env, opts.Output, view, "")
@@ -136,7 +139,7 @@ func dryApply(ctx context.Context, ep *endpoint, plan *desired.Plan) error {
 			return err
 		}
 	}
-	return nil
+	return ep.end(nil, func() error { return nil })
 }
 
 // makeChanges applies the plan and says what became of it.

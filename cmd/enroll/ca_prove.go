@@ -29,15 +29,14 @@ func runCAProve(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 	proof, err := client.Prove(ctx, name, ca.Certificate(), codeSigner(ca, env.Now), &arm.ProveOptions{
 		Replace: opts.Force, Progress: func(step arm.ProveStep) { noteStep(env, name, ca, step) },
 	})
-	if err != nil {
-		return ep.finish(hintReplace(err))
-	}
-	if proof.AlreadyVerified {
-		env.Notef("CA certificate %q is verified already", name)
-	}
-	v := viewCA(proof.Certificate)
-	v.Code = proof.Code
-	return printCA(env, opts.Output, v)
+	return ep.end(hintReplace(err), func() error {
+		if proof.AlreadyVerified {
+			env.Notef("CA certificate %q is verified already", name)
+		}
+		v := viewCA(proof.Certificate)
+		v.Code = proof.Code
+		return printCA(env, opts.Output, v)
+	})
 }
 
 // codeSigner returns what signs verification codes.

@@ -163,20 +163,19 @@ func runCAUpload(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 		return err
 	case existing.Thumbprint == pki.SHA1Thumbprint(cert) && (existing.Verified || !opts.Verified):
 		env.Notef("CA certificate %q is there already", name)
-		return printCA(env, opts.Output, viewCA(existing))
+		return ep.end(nil, func() error { return printCA(env, opts.Output, viewCA(existing)) })
 	case existing.Thumbprint != pki.SHA1Thumbprint(cert) && !opts.Force:
 		return hintReplace(fmt.Errorf("CA certificate %q exists with another thumbprint, %s: %w", name, existing.Thumbprint, dps.ErrConflict))
 	default:
 		upload.IfMatch = existing.ETag
 	}
 	uploaded, err := client.UploadCertificate(ctx, name, cert, upload)
-	if err != nil {
-		return ep.finish(err)
-	}
-	if !uploaded.Verified {
-		env.Notef("uploaded; prove that you hold its key: enroll ca code %s%s", name, opts.hubFlag())
-	}
-	return printCA(env, opts.Output, viewCA(uploaded))
+	return ep.end(err, func() error {
+		if !uploaded.Verified {
+			env.Notef("uploaded; prove that you hold its key: enroll ca code %s%s", name, opts.hubFlag())
+		}
+		return printCA(env, opts.Output, viewCA(uploaded))
+	})
 }
 
 func runCACode(ctx context.Context, env *cliapp.Env, opts caOptions) error {
@@ -186,12 +185,11 @@ func runCACode(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 	}
 	name := opts.Names[0]
 	code, cert, err := client.GenerateCode(ctx, name, "")
-	if err != nil {
-		return ep.finish(err)
-	}
 	v := viewCA(cert)
 	v.Code = code
-	return env.Print(opts.Output, cliapp.View{Value: v, Columns: []string{"verification code"}, Rows: [][]string{{code}}, Single: true})
+	return ep.end(err, func() error {
+		return env.Print(opts.Output, cliapp.View{Value: v, Columns: []string{"verification code"}, Rows: [][]string{{code}}, Single: true})
+	})
 }
 
 func runCAVerify(ctx context.Context, env *cliapp.Env, opts caOptions) error {
@@ -204,10 +202,7 @@ func runCAVerify(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 		return err
 	}
 	verified, err := client.VerifyCertificate(ctx, opts.Names[0], certs[0], "")
-	if err != nil {
-		return ep.finish(err)
-	}
-	return printCA(env, opts.Output, viewCA(verified))
+	return ep.end(err, func() error { return printCA(env, opts.Output, viewCA(verified)) })
 }
 
 func runCAList(ctx context.Context, env *cliapp.Env, opts caOptions) error {
@@ -244,7 +239,7 @@ func runCADelete(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 	if err != nil {
 		return err
 	}
-	return deleteEach(env, ep, "CA certificate", opts.Names, opts.Yes, func(name string) error {
+	return deletion{env, ep, "CA certificate", opts.Yes, opts.Output}.each(opts.Names, func(name string) error {
 		return client.DeleteCertificate(ctx, name, "")
 	})
 }

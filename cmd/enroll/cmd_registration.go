@@ -81,7 +81,7 @@ func runRegistrationDelete(ctx context.Context, env *cliapp.Env, opts registrati
 	if err != nil {
 		return err
 	}
-	return deleteEach(env, ep, "registration", opts.IDs, opts.Yes, func(id string) error {
+	return deletion{env, ep, "registration", opts.Yes, opts.Output}.each(opts.IDs, func(id string) error {
 		return client.DeleteRegistration(ctx, id, nil)
 	})
 }

@@ -10,41 +10,87 @@ import (
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
 )
 
-// deleteEach deletes the named things one after the other, after a
-// confirmation. A failure does not keep the others from being deleted: it is
-// told, and the exit code says that a part failed. When nothing could be
-// deleted the first failure is returned.
-func deleteEach(env *cliapp.Env, ep *endpoint, kind string, names []string, yes bool, remove func(name string) error) error {
-	if ep.dryRun == nil {
-		if err := confirm(env, fmt.Sprintf("delete %s %s", kind, quoteAll(names)), ep.host, yes); err != nil {
+// deletion is what a delete command does with each of the things that it was
+// given.
+type deletion struct {
+	env    *cliapp.Env
+	ep     *endpoint
+	kind   string
+	yes    bool
+	format cliapp.Format
+}
+
+// deletedView is the outcome as JSON prints it.
+type deletedView struct {
+	Deleted []string        `json:"deleted"`
+	Failed  []failedRemoval `json:"failed"`
+}
+
+type failedRemoval struct {
+	ID    string `json:"id"`
+	Error string `json:"error"`
+	err   error
+}
+
+// each deletes the named things one after the other, after a confirmation. A
+// failure does not keep the others from being deleted: it is told, and the exit
+// code says that a part failed. When nothing could be deleted the first failure
+// is returned.
+func (d deletion) each(names []string, remove func(name string) error) error {
+	if d.ep.dryRun == nil {
+		if err := confirm(d.env, fmt.Sprintf("delete %s %s", d.kind, quoteAll(names)), d.ep.host, d.yes); err != nil {
 			return err
 		}
 	}
-	var failed []error
+	view := deletedView{Deleted: []string{}, Failed: []failedRemoval{}}
+	var ended error
 	for _, name := range names {
-		switch err := remove(name); {
+		err := remove(name)
+		switch {
 		case err == nil:
-			env.Notef("deleted %s %q", kind, name)
-		case ep.finish(err) == nil: // a dry run
+			d.env.Notef("deleted %s %q", d.kind, name)
+			view.Deleted = append(view.Deleted, name)
+		case d.ep.finish(err) == nil: // a dry run
 		case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-			return err
+			ended = err
 		default:
-			failed = append(failed, err)
+			view.Failed = append(view.Failed, failedRemoval{name, err.Error(), err})
+		}
+		if ended != nil {
+			break
 		}
 	}
-	if len(failed) == 0 {
+	show := func() error { return d.print(view) }
+	if err := d.ep.end(nil, show); err != nil {
+		return err
+	}
+	return d.outcome(view, len(names), ended)
+}
+
+// print prints the document of what was deleted, if something was.
+func (d deletion) print(view deletedView) error {
+	if d.format != cliapp.FormatJSON || len(view.Deleted) == 0 {
 		return nil
 	}
-	if len(failed) == len(names) && len(names) == 1 {
-		return failed[0]
+	return d.env.Print(d.format, cliapp.View{Value: view})
+}
+
+func (d deletion) outcome(view deletedView, all int, ended error) error {
+	failed := view.Failed
+	if all > 1 {
+		for _, f := range failed {
+			d.env.Notef("%s", f.Error)
+		}
 	}
-	for _, err := range failed {
-		env.Notef("%v", err)
+	switch {
+	case ended != nil:
+		return ended
+	case len(failed) == 0:
+		return nil
+	case len(failed) == all:
+		return failed[0].err
 	}
-	if len(failed) == len(names) {
-		return failed[0]
-	}
-	return cliapp.WithCode(fmt.Errorf("%d of %d could not be deleted", len(failed), len(names)), cliapp.ExitPartial)
+	return cliapp.WithCode(fmt.Errorf("%d of %d could not be deleted", len(failed), all), cliapp.ExitPartial)
 }
 
 func quoteAll(names []string) string {

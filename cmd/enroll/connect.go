@@ -45,7 +45,9 @@ type connectOptions struct {
 	SubscriptionOnly bool
 	Timeout          time.Duration
 	DryRun           bool
-	Logger           *slog.Logger
+	// Output is the form in which a dry run prints its requests.
+	Output cliapp.Format
+	Logger *slog.Logger
 }
 
 func connectOptionsFrom(c *cli.Context, env *cliapp.Env) connectOptions {
@@ -60,6 +62,7 @@ func connectOptionsFrom(c *cli.Context, env *cliapp.Env) connectOptions {
 		Name:                 c.String(flagName),
 		Timeout:              c.Duration(flagTimeout),
 		DryRun:               c.Bool(flagDryRun),
+		Output:               env.OutputFormat(c),
 		Logger:               env.Logger(c, nil),
 	}
 }
@@ -98,7 +101,7 @@ func connect(env *cliapp.Env, opts connectOptions) (*endpoint, error) {
 	ep.waits = &waits{env: env, next: ep.client.Transport}
 	ep.client.Transport = ep.waits
 	if opts.DryRun {
-		ep.dryRun = &dryRun{out: env.Out, next: ep.client.Transport}
+		ep.dryRun = &dryRun{env: env, format: opts.Output, next: ep.client.Transport}
 		ep.client.Transport = ep.dryRun
 	}
 	return ep, nil

@@ -3,21 +3,44 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/dpskit/dpskit/cmd/internal/cliapp"
 )
 
 // dryRun is a transport that lets reading requests through and, instead of
-// sending a request that would change something, prints it without secrets.
+// sending a request that would change something, keeps it without its secrets.
+// Unless the output is JSON, the request is printed at once.
 type dryRun struct {
-	out   io.Writer
-	next  http.RoundTripper
-	fired bool
+	env    *cliapp.Env
+	format cliapp.Format
+	next   http.RoundTripper
+	// fired says that there was a request since it was last set to false.
+	fired    bool
+	requests []requestView
 }
 
-// dryRunError ends a command after its request has been printed.
+// requestView is a request that was not sent, as JSON prints it. Body is null
+// where there is none.
+type requestView struct {
+	Method  string            `json:"method"`
+	URL     string            `json:"url"`
+	Headers map[string]string `json:"headers"`
+	Body    any               `json:"body"`
+}
+
+// dryRunView is the document that a dry run prints with --output json: every
+// request that would change something, in the order in which they would be sent.
+type dryRunView struct {
+	DryRun   bool          `json:"dryRun"`
+	Requests []requestView `json:"requests"`
+}
+
+// dryRunError ends a command after its request has been kept.
 type dryRunError struct{}
 
 func (dryRunError) Error() string { return "dry run: nothing was sent" }
@@ -29,10 +52,15 @@ func (d *dryRun) RoundTrip(req *http.Request) (*http.Response, error) {
 	if readsOnly(req) {
 		return d.next.RoundTrip(req)
 	}
-	d.fired = true
-	if err := d.print(req); err != nil {
+	view, err := viewRequest(req)
+	if err == nil && d.format != cliapp.FormatJSON {
+		_, err = io.WriteString(d.env.Out, view.text())
+	}
+	if err != nil {
 		return nil, err
 	}
+	d.fired = true
+	d.requests = append(d.requests, view)
 	return nil, dryRunError{}
 }
 
@@ -43,25 +71,52 @@ func readsOnly(req *http.Request) bool {
 			strings.HasSuffix(path, "/attestationmechanism") || strings.HasSuffix(path, "/listkeys"))
 }
 
-func (d *dryRun) print(req *http.Request) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s\n", req.Method, req.URL)
-	if v := req.Header.Get("If-Match"); v != "" {
-		fmt.Fprintf(&b, "If-Match: %s\n", v)
-	}
-	if req.Body != nil {
-		body, err := io.ReadAll(req.Body)
-		if err != nil {
-			return err
+// viewRequest takes from a request what a person decides by.
+func viewRequest(req *http.Request) (requestView, error) {
+	view := requestView{Method: req.Method, URL: req.URL.String(), Headers: map[string]string{}}
+	for _, name := range []string{"If-Match", "Content-Type"} {
+		if v := req.Header.Get(name); v != "" {
+			view.Headers[name] = v
 		}
-		b.Write(redactBody(body))
 	}
-	_, err := io.WriteString(d.out, b.String())
-	return err
+	if req.Header.Get("Authorization") != "" {
+		view.Headers["Authorization"] = "REDACTED"
+	}
+	if req.Body == nil {
+		return view, nil
+	}
+	body, err := io.ReadAll(req.Body)
+	if err == nil {
+		view.Body = redactedBody(body)
+	}
+	return view, err
 }
 
-// redactBody indents a JSON body and hides the members that hold key material.
-func redactBody(body []byte) []byte {
+// text is the request for a person, with the only header that differs from one
+// request to the next.
+func (v requestView) text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s\n", v.Method, v.URL)
+	if etag := v.Headers["If-Match"]; etag != "" {
+		fmt.Fprintf(&b, "If-Match: %s\n", etag)
+	}
+	switch body := v.Body.(type) {
+	case nil:
+	case string:
+		fmt.Fprintln(&b, body)
+	default:
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(body); err != nil { // decoded from JSON before: it encodes
+			fmt.Fprintln(&b, "(body that cannot be printed)")
+		}
+	}
+	return b.String()
+}
+
+// redactedBody decodes a JSON body and hides the members that hold key material.
+func redactedBody(body []byte) any {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil
 	}
@@ -69,17 +124,10 @@ func redactBody(body []byte) []byte {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.UseNumber()
 	if err := dec.Decode(&v); err != nil {
-		return []byte("(body that is not JSON)\n")
+		return "(body that is not JSON)"
 	}
 	redact(v)
-	var out bytes.Buffer
-	enc := json.NewEncoder(&out)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(v); err != nil {
-		return []byte("(body that cannot be printed)\n")
-	}
-	return out.Bytes()
+	return v
 }
 
 func redact(v any) {
@@ -102,10 +150,39 @@ func redact(v any) {
 	}
 }
 
-// finish turns the error of a command whose request was printed into success.
+// finish turns the error of a request that was kept instead of sent into
+// success.
 func (ep *endpoint) finish(err error) error {
-	if err != nil && ep.dryRun != nil && ep.dryRun.fired {
+	if kept := (dryRunError{}); errors.As(err, &kept) {
 		return nil
 	}
 	return err
+}
+
+// end ends a command that changes something. err is how it went; show prints
+// its result. A dry run prints the requests instead, and the result only to a
+// person, when there was nothing to request.
+func (ep *endpoint) end(err error, show func() error) error {
+	d := ep.dryRun
+	if err = ep.finish(err); err != nil {
+		return err
+	}
+	switch {
+	case d == nil:
+		return show()
+	case d.format == cliapp.FormatJSON:
+		return d.print()
+	case d.fired:
+		return nil
+	}
+	return show()
+}
+
+// print prints the document of all requests.
+func (d *dryRun) print() error {
+	view := dryRunView{DryRun: true, Requests: d.requests}
+	if view.Requests == nil {
+		view.Requests = []requestView{}
+	}
+	return d.env.Print(cliapp.FormatJSON, cliapp.View{Value: view})
 }

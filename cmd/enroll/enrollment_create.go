@@ -34,10 +34,7 @@ func runCreate[T enrollment.Object](ctx context.Context, env *cliapp.Env, k kind
 	}
 	c := creation[T]{kind: k, client: client, env: env, opts: opts}
 	stored, err := c.run(ctx, object)
-	if err != nil {
-		return ep.finish(err)
-	}
-	return printObject(env, k, opts.Output, stored)
+	return ep.end(err, func() error { return printObject(env, k, opts.Output, stored) })
 }
 
 // build makes the new enrollment that the command line describes.

@@ -46,7 +46,7 @@ func runImport(ctx context.Context, env *cliapp.Env, opts importOptions) error {
 		return err
 	}
 	if opts.Connect.DryRun {
-		return dryImport(env, opts, report, err)
+		return dryImport(env, ep, report, err)
 	}
 	return finishImport(env, opts, ep.host, report, err)
 }
@@ -264,11 +264,11 @@ func failedRows(env *cliapp.Env, opts importOptions, report *bulk.Report, summar
 }
 
 // dryImport says what would be done.
-func dryImport(env *cliapp.Env, opts importOptions, report *bulk.Report, ended error) error {
+func dryImport(env *cliapp.Env, ep *endpoint, report *bulk.Report, ended error) error {
 	if ended != nil {
 		return ended
 	}
 	_, earlier := report.Count()
 	env.Notef("dry run: %s, of which an earlier import has done %d; nothing was sent", plural(len(report.Results), "row"), earlier)
-	return nil
+	return ep.end(nil, func() error { return nil })
 }
