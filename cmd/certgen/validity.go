@@ -150,7 +150,7 @@ func formatTime(t time.Time) string {
 }
 
 // remaining says in words how far away an expiry is, rounded to the nearest
-// whole unit.
+// whole unit. A time.Duration ends after 292 years; certificates do not.
 func remaining(notAfter, now time.Time) string {
 	d := notAfter.Sub(now)
 	switch {
@@ -161,6 +161,6 @@ func remaining(notAfter, now time.Time) string {
 	case d < 48*time.Hour:
 		return fmt.Sprintf("in %d hours", int(d.Round(time.Hour)/time.Hour))
 	}
-	const day = 24 * time.Hour
-	return fmt.Sprintf("in %d days", int(d.Round(day)/day))
+	const day = 24 * 60 * 60
+	return fmt.Sprintf("in %d days", (notAfter.Unix()-now.Unix()+day/2)/day)
 }

@@ -70,4 +70,8 @@ func TestRemaining(t *testing.T) {
 			t.Errorf("remaining(%v) = %q, want %q", tt.left, got, tt.want)
 		}
 	}
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	if got, want := remaining(time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), now), "in 2912443 days"; got != want {
+		t.Errorf("the last moment that a certificate can name is %q, want %q", got, want)
+	}
 }
