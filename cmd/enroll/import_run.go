@@ -7,10 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
 	"github.com/dpskit/dpskit/pkg/dps"
@@ -38,7 +37,7 @@ func runImport(ctx context.Context, env *cliapp.Env, opts importOptions) error {
 	if err != nil {
 		return stateError(err)
 	}
-	progress := &importProgress{env: env, bar: env.NewProgress("devices"), host: ep.host}
+	progress := newManyProgress(env, ep.host)
 	report, err := bulk.Import(ctx, importTarget{client, ep}, opts.source(), opts.engine(state, progress))
 	progress.clear()
 	err = errors.Join(err, state.Close())
@@ -72,6 +71,9 @@ func checkFile(ctx context.Context, env *cliapp.Env, opts importOptions) error {
 	if err != nil {
 		return err
 	}
+	if check.Rows == 0 && len(check.Faults) == 0 {
+		return cliapp.Usagef("import %q: there are no rows in it", opts.File)
+	}
 	if len(check.Faults) == 0 {
 		return nil
 	}
@@ -88,7 +90,11 @@ func checkFile(ctx context.Context, env *cliapp.Env, opts importOptions) error {
 		}
 		env.Notef("%s", line)
 	}
-	return cliapp.WithCode(fmt.Errorf("import %q: %s in %s; nothing was sent", opts.File, plural(len(check.Faults), "fault"), plural(check.Faulty, "row")), cliapp.ExitUsage)
+	err = cliapp.WithCode(fmt.Errorf("import %q: %s in %s; nothing was sent", opts.File, plural(len(check.Faults), "fault"), plural(check.Faulty, "row")), cliapp.ExitUsage)
+	if slices.ContainsFunc(check.Faults, func(f bulk.Fault) bool { return f.Member == "attestation" }) {
+		err = cliapp.WithHint(err, "give --%s if the devices attest by keys that the service makes", flagSymmetricKey)
+	}
+	return err
 }
 
 func plural(n int, noun string) string {
@@ -127,41 +133,6 @@ func stateError(err error) error {
 		return cliapp.WithHint(err, "begin anew with --%s --%s skip", flagRestart, flagIfExists)
 	}
 	return err
-}
-
-// importProgress shows how far the import is and what it waits for.
-type importProgress struct {
-	env  *cliapp.Env
-	host string
-	mu   sync.Mutex
-	bar  *cliapp.Progress
-}
-
-func (p *importProgress) set(done, total int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.bar.Set(done, total)
-}
-
-func (p *importProgress) clear() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.bar.Clear()
-}
-
-func (p *importProgress) waiting(w bulk.Wait) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.bar.Clear()
-	why := "cannot be reached"
-	var e *dps.Error
-	switch {
-	case errors.Is(w.Reason, dps.ErrThrottled):
-		why = "asks to slow down (429)"
-	case errors.As(w.Reason, &e) && e.StatusCode != 0:
-		why = fmt.Sprintf("answers %d", e.StatusCode)
-	}
-	p.env.Notef("%s %s: waiting %s", p.host, why, w.Delay.Round(time.Millisecond))
 }
 
 // importSummary is the outcome as JSON prints it.

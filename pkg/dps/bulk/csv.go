@@ -217,10 +217,19 @@ func (s Source) csvRow(r *csvReader, record []string) (service.IndividualEnrollm
 	s.complete(&e)
 	for _, p := range enrollment.Check(e) {
 		i, name := r.columnOf(p.Member)
+		if p.Member == memberAttestation {
+			p.Fix = fixAttestation
+		}
 		add(i, name, p.Text, p.Fix)
+		faults[len(faults)-1].Member = p.Member
 	}
 	return e, faults
 }
+
+const (
+	memberAttestation = "attestation"
+	fixAttestation    = "say in a column attestation how it attests: symmetricKey has the service make keys; or add a column certificate or endorsementKey"
+)
 
 // columnOf returns the column that a problem is about, and the name to call it
 // by: that of the column, or of the member if several columns belong to it.

@@ -54,6 +54,9 @@ type Row struct {
 type Fault struct {
 	// Line and Column are where, from 1; for CSV the column counts bytes.
 	Line, Column int
+	// Member is the member of the enrollment that is wrong, as enrollment.Problem
+	// names it; empty where it is not known.
+	Member string
 	// Text says what, without secrets.
 	Text string
 	// Fix says what to do; it may be empty.

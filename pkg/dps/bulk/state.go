@@ -34,14 +34,15 @@ var (
 
 // State is the journal of an import in a file: which rows are done, and which
 // were sent without an answer. It holds no secrets. It survives the death of the
-// process at any moment; it is for one import at a time.
+// process, and of the machine, at any moment: what it is told of is on the disk
+// before the import goes on. It is for one import at a time.
 type State struct {
-	path   string
-	lock   *flock.Flock
-	dryRun bool
+	path    string
+	lock    *flock.Flock
+	dryRun  bool
+	journal *journal // nil: of a dry run, or closed
 
 	mu      sync.Mutex
-	file    *os.File
 	header  stateHeader
 	salt    []byte
 	entries map[string]entry // by folded id
@@ -141,11 +142,16 @@ func (s *State) begin(host string, now func() time.Time) error {
 	if err != nil {
 		return err
 	}
-	if s.file, err = os.OpenFile(s.path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600); err != nil {
+	file, err := os.OpenFile(s.path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
 		return err
 	}
-	_, err = s.file.Write(append(line, '\n'))
-	return err
+	s.journal = newJournal(file, 0)
+	if err := s.journal.append(append(line, '\n')); err != nil {
+		return err
+	}
+	syncFolder(s.path)
+	return nil
 }
 
 // goOn opens the journal for more records after those that are complete.
@@ -165,7 +171,7 @@ func (s *State) goOn(complete int64) error {
 		_ = file.Close()
 		return err
 	}
-	s.file = file
+	s.journal = newJournal(file, complete)
 	return nil
 }
 
@@ -282,18 +288,12 @@ func (s *State) settled(items []*item, results []Result) error {
 	return s.append(l)
 }
 
-// append writes one line with one call, so that a reader sees it whole or cut.
 func (s *State) append(l stateLine) error {
 	data, err := json.Marshal(l)
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, err := s.file.Write(append(data, '\n')); err != nil {
-		return fmt.Errorf("write state: %w", err)
-	}
-	return nil
+	return s.journal.append(append(data, '\n'))
 }
 
 // digest identifies the content of a row.
@@ -318,9 +318,9 @@ func (s *State) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var err error
-	if s.file != nil {
-		err = errors.Join(s.file.Sync(), s.file.Close())
-		s.file = nil
+	if s.journal != nil {
+		err = s.journal.close()
+		s.journal = nil
 	}
 	if s.lock != nil {
 		err = errors.Join(err, s.lock.Unlock())
