@@ -101,7 +101,7 @@ func exists(path string) bool {
 
 func inspect(ctx context.Context, env *cliapp.Env, ws *workspace.Workspace, opts inspectOptions, what string) (inspection, error) {
 	if ws != nil && isName(what) {
-		item, err := inspectName(ctx, env, ws, what, opts.PasswordFile)
+		item, err := inspectName(ctx, env, ws, opts, what)
 		if !errors.Is(err, workspace.ErrNotFound) {
 			return item, err
 		}
@@ -124,7 +124,8 @@ func inspect(ctx context.Context, env *cliapp.Env, ws *workspace.Workspace, opts
 }
 
 // inspectName shows the certificate of a name with its key and its chain.
-func inspectName(ctx context.Context, env *cliapp.Env, ws *workspace.Workspace, name, passwordFile string) (inspection, error) {
+// A key that cannot be read is no reason not to show the certificates.
+func inspectName(ctx context.Context, env *cliapp.Env, ws *workspace.Workspace, opts inspectOptions, name string) (inspection, error) {
 	entry, err := ws.Lookup(name)
 	if err != nil {
 		return inspection{}, err
@@ -132,12 +133,15 @@ func inspectName(ctx context.Context, env *cliapp.Env, ws *workspace.Workspace, 
 	var key foundKey
 	bundle, err := ws.BundleWithPassphrase(name, func() ([]byte, error) {
 		key.Encrypted = true
-		return keyPassphrase(ctx, env, passwordFile, name)()
+		return keyPassphrase(ctx, env, opts.PasswordFile, name)()
 	})
 	c := contents{Format: "workspace"}
 	switch {
 	case errors.Is(err, pki.ErrPassphraseRequired):
 		c.Key = &key
+		c.Certificates, err = ws.Chain(name)
+	case errors.Is(err, workspace.ErrKeyUnreadable):
+		notef(env, opts.commonOptions, "the private key is not shown: %v", err)
 		c.Certificates, err = ws.Chain(name)
 	case err == nil:
 		c.Certificates = append([]*x509.Certificate{bundle.Certificate}, bundle.Issuers...)

@@ -65,11 +65,14 @@ func (c *clinic) examineName(ctx context.Context, e workspace.Entry, prompt bool
 		}
 		password := c.passwordOf(e.Name, file == paths.PFX, paths.PFXPassword, prompt)
 		source, err := c.readNamed(ctx, file, password)
-		if errors.Is(err, pki.ErrPassphraseRequired) {
+		switch secret := file == paths.Key || file == paths.PFX; {
+		case errors.Is(err, pki.ErrPassphraseRequired):
 			notef(c.env, c.opts.commonOptions, "%q was not checked, because its password is not known", file)
 			continue
-		}
-		if err != nil {
+		case secret && errors.Is(err, fs.ErrPermission):
+			notef(c.env, c.opts.commonOptions, "%q was not checked, because you may not read it or its password", file)
+			continue
+		case err != nil:
 			return doctorReport{}, err
 		}
 		sources = append(sources, source)
@@ -99,6 +102,9 @@ func roleOf(e workspace.Entry) doctor.Role {
 func (c *clinic) passwordOf(name string, pfx bool, stored string, prompt bool) passwordSource {
 	if pfx && stored != "" && c.opts.PasswordFile == "" {
 		return func(ctx context.Context, _ string) ([]byte, error) {
+			if err := checkRegular(stored); err != nil {
+				return nil, fmt.Errorf("read %q: %w", stored, err)
+			}
 			return c.env.SecretContext(ctx, cliapp.SecretSource{File: stored})
 		}
 	}
@@ -123,8 +129,8 @@ func (c *clinic) readNamed(ctx context.Context, file string, password passwordSo
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return doctor.Source{Name: file, Err: errors.New("the folder lists it, and it is not there")}, nil
-	case errors.Is(err, errTooLarge):
-		return doctor.Source{Name: file, Err: errTooLarge}, nil
+	case errors.Is(err, errTooLarge), errors.Is(err, errNotFile):
+		return doctor.Source{Name: file, Err: errors.Unwrap(err)}, nil
 	case errors.Is(err, pki.ErrWrongPassphrase) && c.opts.PasswordFile == "":
 		return doctor.Source{Name: file, Err: pki.ErrWrongPassphrase}, nil
 	}

@@ -9,7 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
 	"github.com/dpskit/dpskit/pkg/pki"
@@ -64,14 +67,14 @@ func readFile(ctx context.Context, env *cliapp.Env, path string) ([]byte, error)
 func readAll(env *cliapp.Env, path string) ([]byte, error) {
 	r := env.In
 	if path != "-" {
+		if err := checkRegular(path); err != nil {
+			return nil, fmt.Errorf("read %q: %w", path, err)
+		}
 		f, err := os.Open(path)
 		if err != nil {
 			return nil, err
 		}
 		defer f.Close()
-		if info, err := f.Stat(); err == nil && info.IsDir() {
-			return nil, fmt.Errorf("read %q: is a folder", path)
-		}
 		r = f
 	}
 	data, err := io.ReadAll(io.LimitReader(r, maxInput+1))
@@ -82,6 +85,36 @@ func readAll(env *cliapp.Env, path string) ([]byte, error) {
 		return nil, fmt.Errorf("read %q: %w", path, errTooLarge)
 	}
 	return data, nil
+}
+
+// errNotFile means that a path names a pipe, a device or the like.
+var errNotFile = errors.New("not a file")
+
+// checkRegular refuses what is no file before it is opened: a named pipe waits
+// for somebody to write into it, and a device may never end. A pipe that this
+// process was given by the shell is as good as standard input.
+func checkRegular(path string) error {
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().IsRegular() || givenByShell(path) {
+		return nil // opening it says what is wrong
+	}
+	kind := "device"
+	switch mode := info.Mode(); {
+	case mode.IsDir():
+		return errors.New("is a folder")
+	case mode&fs.ModeNamedPipe != 0:
+		kind = "named pipe"
+	case mode&fs.ModeSocket != 0:
+		kind = "socket"
+	}
+	return cliapp.WithHint(fmt.Errorf("is a %s, %w", kind, errNotFile), "reading it may never end: give a file, or its content on "+
+		"standard input as -")
+}
+
+// givenByShell reports whether the path is one of the pipes that <(...) makes.
+func givenByShell(path string) bool {
+	path = filepath.ToSlash(filepath.Clean(path))
+	return path == "/dev/stdin" || strings.HasPrefix(path, "/dev/fd/") || strings.HasPrefix(path, "/proc/self/fd/")
 }
 
 // parseContents finds out what data is: PEM with any mix of certificates, a key
