@@ -63,28 +63,6 @@ func (n numbered) ID(i int) string {
 	return out.String()
 }
 
-// List is registration IDs that were read by [ReadIDs]. It holds them packed: their characters and 4 bytes each.
-type List struct {
-	text []byte
-	ends []uint32 // MaxDevices IDs of 64 characters stay below 1 GiB
-}
-
-// Len returns the number of IDs.
-func (l *List) Len() int { return len(l.ends) }
-
-// ID returns the ID at index i, counted from 0.
-func (l *List) ID(i int) string {
-	return string(l.at(i))
-}
-
-func (l *List) at(i int) []byte {
-	from := uint32(0)
-	if i > 0 {
-		from = l.ends[i-1]
-	}
-	return l.text[from:l.ends[i]]
-}
-
 // clip shortens text from users before it goes into an error.
 func clip(s string) string {
 	const limit = 100

@@ -131,6 +131,8 @@ func TestReadIDsRefuses(t *testing.T) {
 		{"a duplicate", "a\nb\na\n", `row 3, column 1: "a" is in row 1 already`},
 		{"a duplicate in another case", "x,registrationId\n1,dev\n1,DEV\n", `row 3, column 2: "DEV" is in row 2 as "dev"`},
 		{"three duplicates", "a\nA\na\n", "row 2, column 1: \"A\" is in row 1 as \"a\", and the service does not tell upper case from lower; row 3, column 1: "},
+		{"duplicates behind empty lines", "\n\na\n\n\nb\nc\n\nd\nB\n", `row 10, column 1: "B" is in row 6 as "b"`},
+		{"a duplicate of the last row", "\na\nb\n\nc\nC\n", `row 6, column 1: "C" is in row 5 as "c"`},
 		{"a header twice", "registrationId,registration-id\na,b\n", "row 1, column 2: the header names"},
 		{"another header", "deviceId,site\na,x\n", `row 1, column 1: "deviceId" looks like a header`},
 		{"no closing quote", "a\n\"b\n", "row 2, column 1: the closing quote is missing"},

@@ -32,20 +32,20 @@ const (
 //
 // Every ID is checked, and so is that no two are equal in any letter case, before ReadIDs returns: an error wraps
 // [ErrBadList] and names the rows and columns (counted from 1, as a spreadsheet does) of up to ten problems. A row
-// has at most 64 KiB; the memory needed is that of the IDs.
+// has at most 64 KiB; the memory needed is a few bytes for each ID, or its characters where they are random.
 func ReadIDs(r io.Reader) (*List, error) {
-	l := &listReader{rows: rowReader{in: bufio.NewReaderSize(r, 64<<10), row: 1, col: 1}}
+	l := &listReader{seed: maphash.MakeSeed(), rows: rowReader{in: bufio.NewReaderSize(r, 64<<10), row: 1, col: 1}}
 	if err := l.readAll(); err != nil {
 		return nil, fmt.Errorf("read ids: %w", err)
 	}
-	l.findDuplicates()
 	switch {
 	case len(l.problems) > 0:
 		return nil, fmt.Errorf("read ids: %w", &listError{problems: l.problems, more: l.more})
 	case l.list.Len() == 0:
 		return nil, fmt.Errorf("read ids: %w: it holds no id", ErrBadList)
 	}
-	return &l.list, nil
+	list := l.list // and nothing else stays in memory
+	return &list, nil
 }
 
 // listReader collects the IDs of a list and what is wrong with them.
@@ -53,7 +53,11 @@ type listReader struct {
 	rows     rowReader
 	column   int // that holds the IDs, from 1
 	list     List
-	rowOf    []int32 // row of each ID
+	seen     idSet
+	seed     maphash.Seed
+	lower    []byte // for hash
+	other    []byte // for equal
+	jumps    []jump // from which the row of each ID follows
 	problems []problem
 	more     int // problems that are not listed
 }
@@ -152,44 +156,44 @@ func (l *listReader) add(fields []field) error {
 		l.report(f.row, l.column, err)
 		return nil
 	}
-	l.list.text = append(l.list.text, id...)
-	l.list.ends = append(l.list.ends, uint32(len(l.list.text)))
-	l.rowOf = append(l.rowOf, int32(f.row))
+	l.take(id, f.row)
 	return nil
 }
 
-// findDuplicates reports IDs that are equal but for letter case: the service takes them for one device.
-func (l *listReader) findDuplicates() {
-	type hashed struct {
-		hash  uint64
-		index int32
-	}
-	seed := maphash.MakeSeed()
-	all := make([]hashed, l.list.Len())
-	var lower []byte
-	for i := range all {
-		lower = appendLower(lower[:0], l.list.at(i))
-		all[i] = hashed{maphash.Bytes(seed, lower), int32(i)}
-	}
-	slices.SortFunc(all, func(a, b hashed) int {
-		if a.hash != b.hash {
-			if a.hash < b.hash {
-				return -1
-			}
-			return 1
-		}
-		return int(a.index - b.index)
+// jump is an ID whose row is not the one after that of the ID before.
+type jump struct{ index, row int32 }
+
+// take adds an ID that is good by itself. One that is equal to another but for letter case is reported: the service
+// takes them for one device.
+func (l *listReader) take(id []byte, row int) {
+	index := l.list.Len()
+	first, found := l.seen.insert(l.hash(id), index, func(j int) bool {
+		l.other = l.list.appendID(l.other[:0], j)
+		return bytes.EqualFold(l.other, id)
+	}, func(j int) uint64 {
+		l.other = l.list.appendID(l.other[:0], j)
+		return l.hash(l.other)
 	})
-	for i := 1; i < len(all); i++ {
-		for j := i - 1; j >= 0 && all[j].hash == all[i].hash; j-- {
-			first, again := all[j].index, all[i].index
-			if bytes.EqualFold(l.list.at(int(first)), l.list.at(int(again))) {
-				l.report(int(l.rowOf[again]), l.column,
-					duplicate(l.list.ID(int(first)), l.list.ID(int(again)), int(l.rowOf[first])))
-				break
-			}
-		}
+	if found {
+		l.report(row, l.column, duplicate(l.list.ID(first), string(id), l.rowOf(first)))
+		return
 	}
+	if len(l.jumps) == 0 || l.rowOf(index) != row {
+		l.jumps = append(l.jumps, jump{int32(index), int32(row)})
+	}
+	l.list.add(id)
+}
+
+func (l *listReader) hash(id []byte) uint64 {
+	l.lower = appendLower(l.lower[:0], id)
+	return maphash.Bytes(l.seed, l.lower)
+}
+
+// rowOf returns the row of an ID, or that of the next one if it is in the next row.
+func (l *listReader) rowOf(index int) int {
+	i, _ := slices.BinarySearchFunc(l.jumps, index+1, func(j jump, index int) int { return int(j.index) - index })
+	j := l.jumps[i-1]
+	return int(j.row) + index - int(j.index)
 }
 
 func duplicate(first, again string, row int) error {
