@@ -174,14 +174,14 @@ func filesBeside(file string) func(string) ([]byte, error) {
 	}
 }
 
-func (o importOptions) engine(state *bulk.State, p *importProgress) *bulk.Options {
+func (o importOptions) engine(state *bulk.State, p *manyProgress) *bulk.Options {
 	concurrency := o.Concurrency
 	if o.Connect.DryRun {
 		concurrency = 1 // requests are printed in the order of the file
 	}
 	return &bulk.Options{
 		Exists: o.IfExists, Concurrency: concurrency, State: state, Keys: o.KeysFile != "" && !o.Connect.DryRun,
-		Patience: o.Connect.Timeout, Progress: p.set, Waiting: p.waiting,
+		Patience: o.Connect.Timeout, Progress: p.set, Waiting: func(w bulk.Wait) { p.waiting(w.Reason, w.Delay) },
 	}
 }
 
