@@ -51,7 +51,9 @@ func keyTypeName(pub any, algorithm string) string {
 type certificateDetails struct {
 	certificateInfo
 	IsCA               bool     `json:"isCa"`
-	MaxPathLen         *int     `json:"maxPathLen,omitempty"` // absent: no limit
+	MaxPathLen         *int     `json:"maxPathLen,omitempty"`     // absent: no limit
+	PermittedNames     []string `json:"permittedNames,omitempty"` // name constraints: dns:… and ip:…; absent: no limit
+	ExcludedNames      []string `json:"excludedNames,omitempty"`  // likewise
 	KeyUsage           []string `json:"keyUsage"`
 	ExtKeyUsage        []string `json:"extKeyUsage"`
 	DNSNames           []string `json:"dnsNames"`
@@ -79,6 +81,8 @@ func describeDetails(cert *x509.Certificate) certificateDetails {
 	if d.IsCA && (cert.MaxPathLen > 0 || cert.MaxPathLenZero) {
 		d.MaxPathLen = &cert.MaxPathLen
 	}
+	d.PermittedNames = constraintNames(cert.PermittedDNSDomains, cert.PermittedIPRanges)
+	d.ExcludedNames = constraintNames(cert.ExcludedDNSDomains, cert.ExcludedIPRanges)
 	for _, mail := range cert.EmailAddresses {
 		d.OtherNames = append(d.OtherNames, "email:"+mail)
 	}
@@ -86,6 +90,22 @@ func describeDetails(cert *x509.Certificate) certificateDetails {
 		d.OtherNames = append(d.OtherNames, "uri:"+uri.String())
 	}
 	return d
+}
+
+// constraintNames are the names of a name constraint; an empty DNS name stands
+// for all of them.
+func constraintNames(dns []string, ips []*net.IPNet) []string {
+	var out []string
+	for _, name := range dns {
+		if name == "" {
+			name = "*"
+		}
+		out = append(out, "dns:"+name)
+	}
+	for _, n := range ips {
+		out = append(out, "ip:"+n.String())
+	}
+	return out
 }
 
 func ipStrings(ips []net.IP) []string {

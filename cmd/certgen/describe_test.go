@@ -102,3 +102,40 @@ func TestAuthorityText(t *testing.T) {
 		}
 	}
 }
+
+func TestDescribeNameConstraints(t *testing.T) {
+	_, loopback, err := net.ParseCIDR("127.0.0.0/8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		opts pki.CAOptions
+		want []string
+		not  string
+	}{
+		{pki.CAOptions{}, nil, "names  "},
+		{
+			pki.CAOptions{PermittedDNSNames: []string{"localhost"}, PermittedIPRanges: []*net.IPNet{loopback}},
+			[]string{"permits names  dns:localhost, ip:127.0.0.0/8\n"}, "excludes",
+		},
+		{
+			pki.CAOptions{PermittedIPRanges: []*net.IPNet{loopback}},
+			[]string{"permits names   ip:127.0.0.0/8\n", "excludes names  dns:*\n"}, "dns:localhost",
+		},
+	} {
+		ca, err := pki.NewRoot(&tt.opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var p page
+		p.fields("", describeDetails(ca.Certificate()).fields(testNow)...)
+		for _, want := range tt.want {
+			if !strings.Contains(p.String(), want) {
+				t.Errorf("%q is not in\n%s", want, p.String())
+			}
+		}
+		if strings.Contains(p.String(), tt.not) {
+			t.Errorf("%q is in\n%s", tt.not, p.String())
+		}
+	}
+}

@@ -164,6 +164,8 @@ func (d certificateDetails) fields(now time.Time) []string {
 		"key", d.KeyType,
 		"signature", d.SignatureAlgorithm,
 		"CA", d.authority(),
+		"permits names", strings.Join(d.PermittedNames, ", "),
+		"excludes names", strings.Join(d.ExcludedNames, ", "),
 		"key usage", strings.Join(d.KeyUsage, ", "),
 		"extended key usage", strings.Join(d.ExtKeyUsage, ", "),
 		"names", names(d.DNSNames, d.IPAddresses, d.OtherNames),
