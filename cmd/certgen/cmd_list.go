@@ -28,7 +28,7 @@ func newListCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, listOpti
 			"   certgen list --expires-in 7d --output json\n\n" +
 			"The list is in the file certgen.json of the folder. When that is lost or damaged, --rebuild\n" +
 			"makes it anew from the certificates and keys; the old one is kept in the folder 'replaced'.\n" +
-			"What was broken on purpose is not marked as such any more.\n\n" +
+			"What was broken on purpose stays marked if the old list or the certificate itself still tells it.\n\n" +
 			"   certgen list --rebuild",
 		Flags: append(readFlags(), &cli.StringFlag{
 			Name: flagExpiresIn, Usage: "list only what expires within `DURATION` (7d, 36h) or has expired",

@@ -19,6 +19,9 @@ const scriptVerificationStem = "iot-device-verification-code"
 
 // Rebuild makes the manifest of a folder anew from its files, whatever the old manifest says. The old one is moved
 // to the replaced folder. Files that cannot be taken in are returned by [Workspace.Problems] of the result.
+//
+// What is broken on purpose keeps its mark when the old manifest still tells it, be it damaged elsewhere, or when the
+// certificate or its chain does; else it looks like any certificate with wrong dates or usages.
 func Rebuild(ctx context.Context, dir string) (*Workspace, error) {
 	w, err := newWorkspace(dir)
 	if err != nil {
@@ -37,7 +40,11 @@ func Rebuild(ctx context.Context, dir string) (*Workspace, error) {
 	if err := recoverJournal(f); err != nil && !errors.Is(err, ErrBroken) {
 		return nil, err
 	}
-	found, err := adopt(f)
+	var marks map[string]Entry
+	if data, err := f.read(manifestFile, maxManifest); err == nil {
+		marks = recallMarks(data)
+	}
+	found, err := adopt(f, marks)
 	if err == nil {
 		err = found.noKeys
 	}
@@ -54,8 +61,9 @@ func Rebuild(ctx context.Context, dir string) (*Workspace, error) {
 }
 
 // adopt makes entries of the certificates in a folder. Only a root that cannot be read is an error; another file is
-// reported and left out. Keys that cannot be looked at leave the certificates without keys.
-func adopt(f *folder) (state, error) {
+// reported and left out. Keys that cannot be looked at leave the certificates without keys. marks are the entries of
+// what is broken on purpose, as far as that is known.
+func adopt(f *folder, marks map[string]Entry) (state, error) {
 	files, err := stems(f)
 	if err != nil {
 		return state{}, err
@@ -85,6 +93,7 @@ func adopt(f *folder) (state, error) {
 		entries[name], certs[name] = e, cert
 	}
 	linkCAs(entries, certs)
+	markBroken(f, entries, certs, marks)
 	out.entries = entries
 	return out, nil
 }

@@ -1,7 +1,10 @@
 package workspace_test
 
 import (
+	"bytes"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,6 +48,73 @@ func TestIssueBroken(t *testing.T) {
 	}
 	if e, err := w.Lookup("dev-1"); err != nil || e.Broken != "" {
 		t.Errorf("a sound certificate is marked: %+v, %v", e, err)
+	}
+}
+
+// A manifest that is made anew keeps the marks when the old one still tells them, and else what the files tell.
+func TestRebuildKeepsBrokenMarks(t *testing.T) {
+	told := []pki.Fault{
+		pki.FaultCATrue, pki.FaultWrongIssuer, pki.FaultWeakKey, pki.FaultBadSignature, pki.FaultReordered, pki.FaultNoIntermediate,
+	}
+	tests := map[string]struct {
+		damage func(data []byte) []byte
+		want   []pki.Fault
+	}{
+		"whole": {func(data []byte) []byte { return data }, pki.AllFaults()},
+		"torn":  {func(data []byte) []byte { return data[:len(data)-4] }, pki.AllFaults()},
+		"no version": {func(data []byte) []byte {
+			return bytes.Replace(data, []byte(`"version": 1`), []byte(`"version": x`), 1)
+		}, pki.AllFaults()},
+		"overwritten": {func(data []byte) []byte { return bytes.Repeat([]byte("{"), len(data)) }, told},
+		"gone":        {nil, told},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := ready(t)
+			for _, fault := range pki.AllFaults() {
+				if _, _, err := w.Issue(t.Context(), workspace.IssueOptions{
+					Request: pki.IssueRequest{CommonName: string(fault)}, Fault: fault,
+				}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := w.Entries()
+			path := filepath.Join(w.Dir(), "certgen.json")
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.damage == nil {
+				err = os.Remove(path)
+			} else {
+				err = os.WriteFile(path, tt.damage(data), 0o644)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, err := workspace.Rebuild(t.Context(), w.Dir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, old := range before {
+				e, err := again.Lookup(old.Name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := old
+				if !slices.Contains(tt.want, old.Broken) {
+					want.Broken, want.Profile = "", e.Profile
+				} else if len(tt.want) < len(pki.AllFaults()) && old.Broken == pki.FaultWrongIssuer {
+					want.CA = ""
+				}
+				if diff := cmp.Diff(want, e); diff != "" {
+					t.Errorf("%q (-want +got):\n%s", old.Name, diff)
+				}
+				if _, err := again.Chain(old.Name); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
 }
 

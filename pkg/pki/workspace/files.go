@@ -197,6 +197,22 @@ func (f *folder) narrow(name string) error {
 	return nil
 }
 
+// narrowFile takes the rights of others off a key file that stays, as one that was made by hand. A symbolic link is left
+// alone: its target may be shared on purpose.
+func (f *folder) narrowFile(name string) error {
+	info, err := f.lstat(name)
+	if err != nil || info == nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o077 == 0 || runtime.GOOS == "windows" {
+		return err
+	}
+	if err = f.before("chmod", name); err == nil {
+		err = f.root.Chmod(filepath.FromSlash(name), info.Mode().Perm()&^0o077)
+	}
+	if err != nil {
+		return fmt.Errorf("close file %q to other users: %w", f.show(name), cause(err))
+	}
+	return nil
+}
+
 // mkdirAll makes a folder and those above it.
 func (f *folder) mkdirAll(name string, mode fs.FileMode) error {
 	if parent := path.Dir(name); parent != "." {

@@ -115,7 +115,7 @@ func renewedEntry(e Entry, opts RenewOptions) (IssueOptions, error) {
 	}
 	switch e.Profile {
 	case pki.ProfileRoot, pki.ProfileIntermediate, pki.ProfileVerification:
-		return o, fmt.Errorf("a %s certificate cannot be renewed; make a new one", e.Profile)
+		return o, fmt.Errorf("certificates of profile %q are not renewed; make a new one", e.Profile)
 	}
 	if e.Broken != "" {
 		return o, fmt.Errorf("it is broken on purpose (%s); make a sound one in its place", e.Broken)
@@ -190,6 +190,9 @@ func (d *draft) putRenewed(old Entry, o IssueOptions, p parcel) error {
 		keep := ""
 		if o.keepKey != "" {
 			keep = e.Files.Key
+			if err := d.f.narrowFile(keep); err != nil {
+				return err
+			}
 		}
 		if err := d.retireRenewed(e, keep); err != nil {
 			return err

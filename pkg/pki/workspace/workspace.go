@@ -201,7 +201,7 @@ func (w *Workspace) refresh(f *folder) error {
 		return err
 	}
 	if info == nil {
-		w.state, err = adopt(f)
+		w.state, err = adopt(f, nil)
 		return err
 	}
 	if old := w.state.manifest; old != nil && os.SameFile(old, info) && old.ModTime().Equal(info.ModTime()) {
