@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
+	"github.com/dpskit/dpskit/pkg/dps/enrollment"
 )
 
 // dryRun is a transport that lets reading requests through and, instead of
@@ -100,7 +101,13 @@ func (v requestView) text() string {
 	if etag := v.Headers["If-Match"]; etag != "" {
 		fmt.Fprintf(&b, "If-Match: %s\n", etag)
 	}
-	switch body := v.Body.(type) {
+	return b.String() + bodyText(v.Body)
+}
+
+// bodyText is a redacted body for a person.
+func bodyText(body any) string {
+	var b strings.Builder
+	switch body := body.(type) {
 	case nil:
 	case string:
 		fmt.Fprintln(&b, body)
@@ -114,6 +121,9 @@ func (v requestView) text() string {
 	}
 	return b.String()
 }
+
+// redactBody indents a JSON body and hides the members that hold key material.
+func redactBody(body []byte) string { return bodyText(redactedBody(body)) }
 
 // redactedBody decodes a JSON body and hides the members that hold key material.
 func redactedBody(body []byte) any {
@@ -134,10 +144,15 @@ func redact(v any) {
 	switch v := v.(type) {
 	case map[string]any:
 		for name, member := range v {
+			s, text := member.(string)
 			switch strings.ToLower(name) {
-			case "primarykey", "secondarykey", "endorsementkey", "storagerootkey", "webhookurl":
-				if s, ok := member.(string); ok && s != "" {
+			case "primarykey", "secondarykey", "endorsementkey", "storagerootkey":
+				if text && s != "" {
 					v[name] = "REDACTED"
+				}
+			case "webhookurl":
+				if text {
+					v[name] = enrollment.HideQuery(s)
 				}
 			default:
 				redact(member)
@@ -179,10 +194,12 @@ func (ep *endpoint) end(err error, show func() error) error {
 }
 
 // print prints the document of all requests.
-func (d *dryRun) print() error {
-	view := dryRunView{DryRun: true, Requests: d.requests}
-	if view.Requests == nil {
-		view.Requests = []requestView{}
+func (d *dryRun) print() error { return printRequests(d.env, d.requests) }
+
+// printRequests prints the document of a dry run with --output json.
+func printRequests(env *cliapp.Env, requests []requestView) error {
+	if requests == nil {
+		requests = []requestView{}
 	}
-	return d.env.Print(cliapp.FormatJSON, cliapp.View{Value: view})
+	return env.Print(cliapp.FormatJSON, cliapp.View{Value: dryRunView{DryRun: true, Requests: requests}})
 }

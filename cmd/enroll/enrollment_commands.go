@@ -49,7 +49,8 @@ func enrollmentCommands[T enrollment.Object](env *cliapp.Env, k kind[T], texts e
 				return bounded(c, opts.Connect, func(ctx context.Context) error { return runUpdate(ctx, env, k, opts) })
 			},
 		},
-		readCommand(env, &cli.Command{Name: "show", Usage: "show an " + k.noun, ArgsUsage: "ID", Before: one, Description: texts.show, Flags: common()},
+		readCommand(env, &cli.Command{Name: "show", Usage: "show an " + k.noun, ArgsUsage: "ID", Before: one, Description: texts.show,
+			Flags: common([]cli.Flag{&cli.BoolFlag{Name: flagShowWebhookURL, Usage: "print the URL of the webhook with its key, a secret"}})},
 			func(ctx context.Context, opts readOptions) error { return runShow(ctx, env, k, opts) }),
 		readCommand(env, &cli.Command{Name: "list", Usage: "list the " + k.plural, Before: cliapp.NoArgs, Description: texts.list,
 			Flags: common([]cli.Flag{&cli.IntFlag{Name: flagTop, Usage: "stop after `N`"}})},
@@ -65,7 +66,7 @@ func readCommand(env *cliapp.Env, cmd *cli.Command, run func(context.Context, re
 	cmd.Action = func(c *cli.Context) error {
 		opts := readOptions{
 			Connect: connectOptionsFrom(c, env), IDs: c.Args().Slice(), Top: c.Int(flagTop), IfMatch: c.String(flagIfMatch),
-			Yes: c.Bool(flagYes), Output: env.OutputFormat(c),
+			Yes: c.Bool(flagYes), Webhook: c.Bool(flagShowWebhookURL), Output: env.OutputFormat(c),
 		}
 		return bounded(c, opts.Connect, func(ctx context.Context) error { return run(ctx, opts) })
 	}

@@ -30,6 +30,7 @@ const (
 	flagIfMatch           = "if-match"
 	flagClear             = "clear"
 	flagTop               = "top"
+	flagShowWebhookURL    = "show-webhook-url"
 )
 
 const categorySettings = "Settings"

@@ -15,6 +15,8 @@ type readOptions struct {
 	Top     int
 	IfMatch string
 	Yes     bool
+	// Webhook asks for the URL of the webhook with its key.
+	Webhook bool
 	Output  cliapp.Format
 }
 
@@ -26,6 +28,10 @@ func runShow[T enrollment.Object](ctx context.Context, env *cliapp.Env, k kind[T
 	object, err := k.get(client, ctx, opts.IDs[0], nil)
 	if err != nil {
 		return err
+	}
+	if opts.Webhook {
+		enrollment.Of(&object).Attestation.SymmetricKey = nil // there is a command for keys
+		return printWhole(env, k, opts.Output, object)
 	}
 	return printObject(env, k, opts.Output, object)
 }
@@ -47,7 +53,7 @@ func runList[T enrollment.Object](ctx context.Context, env *cliapp.Env, k kind[T
 		if err != nil {
 			return err
 		}
-		object = withoutKeys(object)
+		object = withoutSecrets(object)
 		objects, rows = append(objects, object), append(rows, k.row(object))
 		if len(objects) == opts.Top {
 			break

@@ -60,7 +60,7 @@ func settingCells[T enrollment.Object](object T) []string {
 	cells := []string{secondaryOf(*f.Attestation), edgeOf(*f.Capabilities), string(*f.AllocationPolicy),
 		strings.Join(append(splitNonEmpty(*f.IoTHubHostName), *f.IoTHubs...), " "), "", reprovisionName(*f.ReprovisionPolicy), "", "", "", "", ""}
 	if w := *f.CustomAllocationDefinition; w != nil {
-		cells[4] = strings.TrimSpace(enrollment.HideQuery(w.WebhookURL) + " " + w.APIVersion)
+		cells[4] = strings.TrimSpace(w.WebhookURL + " " + w.APIVersion)
 	}
 	if twin := *f.InitialTwin; twin != nil {
 		cells[6] = string(twin.Tags)
@@ -119,18 +119,28 @@ func registrationStateCells(e service.IndividualEnrollment) []string {
 	return []string{e.RegistrationState.Status, e.RegistrationState.AssignedHub, e.RegistrationState.ErrorMessage}
 }
 
-// printObject shows one enrollment.
+// printObject shows one enrollment, without its secrets.
 func printObject[T enrollment.Object](env *cliapp.Env, k kind[T], format cliapp.Format, object T) error {
-	object = withoutKeys(object)
+	return printWhole(env, k, format, withoutSecrets(object))
+}
+
+// printWhole shows one enrollment as it is.
+func printWhole[T enrollment.Object](env *cliapp.Env, k kind[T], format cliapp.Format, object T) error {
 	return env.Print(format, cliapp.View{
 		Value: object, Columns: append(append([]string{}, k.columns...), k.detailColumns...),
 		Rows: [][]string{append(k.row(object), k.detail(object)...)}, Single: true,
 	})
 }
 
-// withoutKeys drops symmetric keys, which the service sends back after a put:
-// they belong in no terminal and no log.
-func withoutKeys[T enrollment.Object](object T) T {
-	enrollment.Of(&object).Attestation.SymmetricKey = nil
+// withoutSecrets drops symmetric keys, which the service sends back after a put,
+// and the key in the URL of a webhook: they belong in no terminal and no log.
+func withoutSecrets[T enrollment.Object](object T) T {
+	f := enrollment.Of(&object)
+	f.Attestation.SymmetricKey = nil
+	if w := *f.CustomAllocationDefinition; w != nil {
+		shown := *w // the object may be used further
+		shown.WebhookURL = enrollment.HideQuery(w.WebhookURL)
+		*f.CustomAllocationDefinition = &shown
+	}
 	return object
 }

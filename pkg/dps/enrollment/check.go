@@ -145,7 +145,9 @@ func (c *checker) webhook(custom *service.CustomAllocationDefinition) {
 	}
 	// The URL may carry a function key: it is never repeated.
 	u, err := url.Parse(custom.WebhookURL)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+	if HidesQuery(custom.WebhookURL) {
+		c.add(member+".webhookUrl", "the show command prints it whole with --show-webhook-url", "it was hidden when this was printed")
+	} else if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
 		c.add(member+".webhookUrl", "", "not an absolute https URL")
 	}
 	if !webhookVersion.MatchString(custom.APIVersion) {

@@ -204,6 +204,10 @@ func TestCheckGroup(t *testing.T) {
 			g.AllocationPolicy = service.AllocationCustom
 			g.CustomAllocationDefinition = &service.CustomAllocationDefinition{WebhookURL: "f.example/secretcode", APIVersion: "v1"}
 		}, want: []string{"customAllocationDefinition.webhookUrl", "customAllocationDefinition.apiVersion"}},
+		{name: "a webhook that was hidden", change: func(g *service.EnrollmentGroup) {
+			g.AllocationPolicy = service.AllocationCustom
+			g.CustomAllocationDefinition = &service.CustomAllocationDefinition{WebhookURL: enrollment.HideQuery("https://f.example/secretcode?code=secretcode"), APIVersion: "2019-03-31"}
+		}, want: []string{"customAllocationDefinition.webhookUrl"}, says: "it was hidden"},
 		{name: "a webhook without custom", change: func(g *service.EnrollmentGroup) {
 			g.CustomAllocationDefinition = &service.CustomAllocationDefinition{WebhookURL: "https://f.example", APIVersion: "2019-03-31"}
 		}, want: []string{"customAllocationDefinition"}},

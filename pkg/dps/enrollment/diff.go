@@ -170,14 +170,24 @@ func show(name string, v any) string {
 func HideQuery(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {
-		return "REDACTED"
+		return hidden
 	}
 	u.User = nil
 	if u.RawQuery != "" {
-		u.RawQuery = "REDACTED"
+		u.RawQuery = hidden
 	}
 	u.Fragment = ""
 	return u.String()
+}
+
+// hidden stands where a secret was.
+const hidden = "REDACTED"
+
+// HidesQuery tells whether a URL went through HideQuery, which took a part of it
+// away.
+func HidesQuery(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (text == hidden || u.RawQuery == hidden)
 }
 
 // attestationDiff asks package service, which knows that a certificate equals
