@@ -107,33 +107,6 @@ func connect(env *cliapp.Env, opts connectOptions) (*endpoint, error) {
 	return ep, nil
 }
 
-func (ep *endpoint) chooseHost(env *cliapp.Env) error {
-	text := ep.opts.ConnectionString.Reveal()
-	if file := ep.opts.ConnectionStringFile; file != "" {
-		secret, err := env.Secret(cliapp.SecretSource{File: file})
-		if err != nil {
-			return fmt.Errorf("read connection string: %w", err)
-		}
-		text = string(secret)
-	}
-	switch {
-	case ep.opts.Host != "":
-		ep.host = ep.opts.Host
-		ep.emulator = dps.IsLoopbackHost(ep.host)
-	case text != "":
-		cs, err := dps.ParseConnectionString(text)
-		if err != nil {
-			return cliapp.WithCode(err, cliapp.ExitUsage)
-		}
-		ep.connection, ep.host = &cs, cs.HostName
-		ep.emulator = cs.DevelopmentEmulator || dps.IsLoopbackHost(cs.HostName)
-	case !ep.opts.armGiven() && !ep.opts.SubscriptionOnly:
-		return cliapp.WithHint(cliapp.Usagef("no DPS given: set %s, or give --%s or --%s", envConnectionString, flagConnectionStringFile, flagHost),
-			"without an Azure account, run 'enroll emulator' in another terminal and use the connection string that it prints")
-	}
-	return nil
-}
-
 func (ep *endpoint) trust(file string) (err error) {
 	if file != "" {
 		ep.roots, err = trustedRoots(flagCAFile, file)
@@ -185,6 +158,9 @@ func (ep *endpoint) service() (*service.Client, error) {
 func (ep *endpoint) serviceWith(opts service.ClientOptions) (*service.Client, error) {
 	if ep.host == "" {
 		return nil, cliapp.Usagef("no DPS host given: set %s, or give --%s", envConnectionString, flagHost)
+	}
+	if err := ep.sameService(); err != nil {
+		return nil, err
 	}
 	var cred service.Credential
 	if ep.connection != nil {

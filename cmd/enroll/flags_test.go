@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -17,7 +18,8 @@ import (
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
 )
 
-var ignoreLogger = cmpopts.IgnoreTypes((*slog.Logger)(nil))
+// ignoreLogger leaves out what each command has in a field of its own, too.
+var ignoreLogger = cmp.Options{cmpopts.IgnoreTypes((*slog.Logger)(nil)), cmpopts.IgnoreFields(connectOptions{}, "Output")}
 
 // parse runs a program that has one command only, and returns its exit code.
 func parse(t *testing.T, command func(*cliapp.Env) *cli.Command, args ...string) int {
@@ -133,6 +135,8 @@ func TestRegisterFlags(t *testing.T) {
 
 func TestConnect(t *testing.T) {
 	const azure = "HostName=my-dps.azure-devices-provisioning.net;SharedAccessKeyName=p;SharedAccessKey=c2VjcmV0"
+	const ambient = "HostName=of-the-environment.azure-devices-provisioning.net;SharedAccessKeyName=p;SharedAccessKey=c2VjcmV0"
+	getenv := func(name string) string { return map[string]string{envConnectionString: ambient}[name] }
 	tests := []struct {
 		name     string
 		opts     connectOptions
@@ -148,14 +152,18 @@ func TestConnect(t *testing.T) {
 		{"an emulator on this machine", connectOptions{ConnectionString: "HostName=localhost:8443;SharedAccessKeyName=p;SharedAccessKey=c2VjcmV0"}, "localhost:8443", true, true, 0},
 		{"an emulator by its word", connectOptions{ConnectionString: "HostName=box:8443;SharedAccessKeyName=p;SharedAccessKey=c2VjcmV0;UseDevelopmentEmulator=true"}, "box:8443", true, true, 0},
 		{"a host", connectOptions{Host: "my-dps.azure-devices-provisioning.net"}, "my-dps.azure-devices-provisioning.net", false, false, 0},
-		{"a host goes before the environment", connectOptions{Host: "h.azure-devices-provisioning.net", ConnectionString: azure}, "h.azure-devices-provisioning.net", false, false, 0},
+		{"a host goes before the environment", connectOptions{Host: "h.azure-devices-provisioning.net", ConnectionString: ambient}, "h.azure-devices-provisioning.net", false, false, 0},
+		{"a string goes before the environment", connectOptions{ConnectionString: azure}, "my-dps.azure-devices-provisioning.net", false, false, 0},
+		{"a host and a string", connectOptions{Host: "h.azure-devices-provisioning.net", ConnectionString: azure}, "", false, false, 2},
+		{"a host and a file", connectOptions{Host: "h.azure-devices-provisioning.net", ConnectionStringFile: "nowhere"}, "", false, false, 2},
+		{"a string and a file", connectOptions{ConnectionString: azure, ConnectionStringFile: "nowhere"}, "", false, false, 2},
 		{"an IoT hub", connectOptions{ConnectionString: "HostName=h.azure-devices.net;SharedAccessKeyName=p;SharedAccessKey=c2VjcmV0"}, "", false, false, 2},
 		{"no such file", connectOptions{ConnectionStringFile: "nowhere"}, "", false, false, 3},
 		{"no such TLS root", connectOptions{ConnectionString: azure, CAFile: "nowhere"}, "", false, false, 3},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			ep, err := connect(&cliapp.Env{}, tt.opts)
+			ep, err := connect(&cliapp.Env{Getenv: getenv, Err: io.Discard}, tt.opts)
 			if err != nil {
 				p := cliapp.Program{Name: "enroll", Classify: classify, New: func(*cliapp.Env) *cli.App {
 					return &cli.App{Action: func(*cli.Context) error { return err }}
