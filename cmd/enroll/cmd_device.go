@@ -27,6 +27,7 @@ type registerOptions struct {
 	Transport      device.Transport
 	Payload        string
 	Output         cliapp.Format
+	Many           *manyOptions // instead of RegistrationID
 
 	// Presented is the chain that the device shows, once it has been read.
 	Presented []*x509.Certificate
@@ -41,24 +42,12 @@ func newDeviceCmd(env *cliapp.Env) *cli.Command {
 
 func newRegisterCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, registerOptions) error) *cli.Command {
 	return &cli.Command{
-		Name: "register", Usage: "register a device as it would register itself", ArgsUsage: "ID", Before: cliapp.ExactArgs("ID"),
-		Description: "The chain file holds the device certificate first and every intermediate after it.\n" +
-			"Instead of a certificate a device may have a symmetric key (base64, from a file or from\n" +
-			envSymmetricKey + "): that of its individual enrollment, or one derived from the key of its\n" +
-			"group; with the group's key in --" + flagGroupKeyFile + " or " + envGroupKey + " it is derived here.\n" +
-			"A refusal is explained: by what is wrong with the certificates, as 'certgen doctor' finds\n" +
-			"it, and by the rule that an emulator applied.\n" +
-			"Without --host the device registers at the emulator whose connection string is set, or\n" +
-			"else at " + dps.GlobalDeviceHost + ".\n\n" +
-			"   enroll device register my-device --cert pki/certs/my-device-full-chain.cert.pem \\\n" +
-			"       --key pki/private/my-device.key.pem --id-scope 0ne00C0FFEE\n" +
-			"   enroll device register my-sensor --symmetric-key-file my-sensor.key --id-scope 0ne00C0FFEE\n" +
-			"   enroll device register my-sensor --group-key-file group.key --id-scope 0ne00C0FFEE \\\n" +
-			"       --transport mqtt",
+		Name: "register", Usage: "register a device as it would register itself, or many devices", ArgsUsage: "ID", Before: registerArgs,
+		Description: registerHelp(),
 		Flags: flags([]cli.Flag{
-			&cli.StringFlag{Name: flagCert, Usage: "device certificate and intermediates: `FILE` in PEM"},
-			&cli.StringFlag{Name: flagKey, Usage: "device key: `FILE` in PEM or DER"},
-			keyPasswordFlag(),
+			&cli.StringFlag{Name: flagCert, Usage: "device certificate and intermediates: `FILE` in PEM, DER or PFX"},
+			&cli.StringFlag{Name: flagKey, Usage: "device key: `FILE` in PEM or DER, unless --" + flagCert + " has it too"},
+			deviceKeyPasswordFlag(),
 			&cli.StringFlag{Name: flagSymmetricKeyFile, Usage: "the device's symmetric key: `FILE` with base64 (- is standard input; or set " + envSymmetricKey + ")"},
 			&cli.StringFlag{Name: flagGroupKeyFile, Usage: "derive the device's key from its group's key in `FILE` (- is standard input; or set " + envGroupKey + ")"},
 			&cli.StringFlag{Name: flagIDScope, EnvVars: []string{envIDScope}, Usage: "ID `SCOPE` of the DPS"},
@@ -68,28 +57,61 @@ func newRegisterCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, regi
 			&cli.StringFlag{Name: flagCAFile, EnvVars: []string{envCAFile}, Usage: "trust the TLS root certificates in `FILE`, too"},
 			&cli.StringFlag{Name: flagAPIVersion, Usage: "speak this `VERSION` of the API"},
 			&cli.StringFlag{Name: flagConnectionString, EnvVars: []string{envConnectionString}, Hidden: true},
-			timeoutFlag(), outputFlag(),
-		}, cliapp.LogFlags()),
+			timeoutFlag(), dryRunFlag(), outputFlag(),
+		}, manyFlags(), cliapp.LogFlags()),
 		Action: func(c *cli.Context) error {
-			transport, err := transportFrom(c)
+			opts, err := registerOptionsFrom(c, env)
 			if err != nil {
 				return err
 			}
-			connection := connectOptionsFrom(c, env)
-			connection.Host = ""
-			opts := registerOptions{
-				Connect: connection, RegistrationID: c.Args().First(), Cert: c.String(flagCert), Key: c.String(flagKey),
-				KeyPassword: keyPassword(c), IDScope: c.String(flagIDScope), Host: c.String(flagHost), Transport: transport,
-				Payload: c.String(flagPayload), Output: env.OutputFormat(c),
+			ctx, cancel := c.Context, context.CancelFunc(func() {})
+			if opts.Many == nil { // else it bounds each device
+				ctx, cancel = opts.Connect.withTimeout(ctx)
 			}
-			if err := opts.readKeys(c, env); err != nil {
-				return err
-			}
-			ctx, cancel := connection.withTimeout(c.Context)
 			defer cancel()
 			return run(ctx, env, opts)
 		},
 	}
+}
+
+func registerHelp() string {
+	return "The chain file holds the device certificate first and every intermediate after it; a PFX needs\n" +
+		"no --" + flagKey + ", and its password is found where certgen keeps it.\n" +
+		"Instead of a certificate a device may have a symmetric key (base64, from a file or from\n" +
+		envSymmetricKey + "): that of its individual enrollment, or one derived from the key of its\n" +
+		"group; with the group's key in --" + flagGroupKeyFile + " or " + envGroupKey + " it is derived here.\n" +
+		"A refusal is explained: by what is wrong with the certificates, as 'certgen doctor' finds\n" +
+		"it, and by the rule that an emulator applied.\n" +
+		"Without --host the device registers at the emulator whose connection string is set, or\n" +
+		"else at " + dps.GlobalDeviceHost + ".\n\n" +
+		"   enroll device register my-device --cert pki/certs/my-device-full-chain.cert.pem \\\n" +
+		"       --key pki/private/my-device.key.pem --id-scope 0ne00C0FFEE\n" +
+		"   enroll device register my-device --cert pki/certs/my-device.cert.pfx --id-scope 0ne00C0FFEE\n" +
+		"   enroll device register my-sensor --symmetric-key-file my-sensor.key --id-scope 0ne00C0FFEE\n" +
+		"   enroll device register my-sensor --group-key-file group.key --id-scope 0ne00C0FFEE \\\n" +
+		"       --transport mqtt\n\n" + manyHelp
+}
+
+func registerOptionsFrom(c *cli.Context, env *cliapp.Env) (registerOptions, error) {
+	transport, err := transportFrom(c)
+	if err != nil {
+		return registerOptions{}, err
+	}
+	connection := connectOptionsFrom(c, env)
+	connection.Host = ""
+	opts := registerOptions{
+		Connect: connection, Cert: c.String(flagCert), Key: c.String(flagKey),
+		KeyPassword: deviceKeyPassword(c), IDScope: c.String(flagIDScope), Host: c.String(flagHost), Transport: transport,
+		Payload: c.String(flagPayload), Output: env.OutputFormat(c),
+	}
+	if opts.Payload != "" && !json.Valid([]byte(opts.Payload)) {
+		return registerOptions{}, cliapp.Usagef("--%s is not JSON: %s", flagPayload, opts.Payload)
+	}
+	if isMany(c) {
+		return opts, opts.readMany(c, env)
+	}
+	opts.RegistrationID = c.Args().First()
+	return opts, opts.readKeys(c, env)
 }
 
 // registration is the outcome as JSON prints it.
@@ -105,28 +127,37 @@ type registration struct {
 }
 
 func runRegister(ctx context.Context, env *cliapp.Env, opts registerOptions) error {
-	cred, err := opts.credential(env)
+	if opts.Many != nil {
+		return runRegisterMany(ctx, env, opts)
+	}
+	cred, err := opts.credential(ctx, env)
 	if err != nil {
 		return err
 	}
-	payload := json.RawMessage(opts.Payload)
-	if opts.Payload != "" && !json.Valid(payload) {
-		return cliapp.Usagef("--%s is not JSON: %s", flagPayload, opts.Payload)
-	}
-	ep := &endpoint{opts: opts.Connect}
-	if err := ep.trust(opts.Connect.CAFile); err != nil {
+	settings, err := opts.client(ctx, env)
+	if err != nil {
 		return err
 	}
-	if err := opts.find(ctx, env); err != nil {
-		return err
-	}
-	client, err := device.NewClient(opts.IDScope, opts.RegistrationID, cred, &device.ClientOptions{
-		Host: opts.Host, Transport: opts.Transport, RootCAs: ep.roots, APIVersion: opts.Connect.APIVersion, Logger: opts.Connect.Logger,
-	})
+	client, err := device.NewClient(opts.IDScope, opts.RegistrationID, cred, &settings)
 	if err != nil {
 		return cliapp.WithCode(err, cliapp.ExitUsage)
 	}
-	result, err := client.Register(ctx, &device.RegisterOptions{Payload: payload})
+	request := &device.RegisterOptions{Payload: json.RawMessage(opts.Payload)}
+	if opts.Connect.DryRun {
+		var dry registerDryRun
+		if err := dry.add(env, opts.Output, client, request); err != nil {
+			return err
+		}
+		return dry.print(env, opts.Output)
+	}
+	waits := newManyProgress(env, opts.host())
+	request.Attempt = func(a device.Attempt) {
+		var refusal *dps.Error
+		if a.Again && errors.As(a.Err, &refusal) && refusal.StatusCode != 0 {
+			waits.waiting(a.Err, a.Delay)
+		}
+	}
+	result, err := client.Register(ctx, request)
 	if err != nil {
 		return explainRegistration(refusedRegistration(err), sentChain{opts.RegistrationID, opts.Cert, opts.Presented, env.Now})
 	}
@@ -140,6 +171,27 @@ func runRegister(ctx context.Context, env *cliapp.Env, opts registerOptions) err
 		Rows:    [][]string{{v.RegistrationID, v.Status, v.DeviceID, v.AssignedHub, v.Substatus, v.EnrollmentGroupID}},
 		Single:  true,
 	})
+}
+
+// client finds out how devices reach the service.
+func (o *registerOptions) client(ctx context.Context, env *cliapp.Env) (device.ClientOptions, error) {
+	ep := &endpoint{opts: o.Connect}
+	if err := ep.trust(o.Connect.CAFile); err != nil {
+		return device.ClientOptions{}, err
+	}
+	if err := o.find(ctx, env); err != nil {
+		return device.ClientOptions{}, err
+	}
+	return device.ClientOptions{
+		Host: o.Host, Transport: o.Transport, RootCAs: ep.roots, APIVersion: o.Connect.APIVersion, Logger: o.Connect.Logger,
+	}, nil
+}
+
+func (o *registerOptions) host() string {
+	if o.Host == "" {
+		return dps.GlobalDeviceHost
+	}
+	return o.Host
 }
 
 // find fills in the host and the ID scope from an emulator whose connection

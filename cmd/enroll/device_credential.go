@@ -1,8 +1,7 @@
 package main
 
 import (
-	"crypto/tls"
-	"fmt"
+	"context"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -10,12 +9,11 @@ import (
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
 	"github.com/dpskit/dpskit/pkg/dps"
 	"github.com/dpskit/dpskit/pkg/dps/device"
-	"github.com/dpskit/dpskit/pkg/pki"
 )
 
 // credential makes the credential out of what was given: a key, or a chain with
 // its private key.
-func (o *registerOptions) credential(env *cliapp.Env) (device.Credential, error) {
+func (o *registerOptions) credential(ctx context.Context, env *cliapp.Env) (device.Credential, error) {
 	switch {
 	case o.SymmetricKey != "":
 		return device.SymmetricKey(o.SymmetricKey), nil
@@ -24,7 +22,7 @@ func (o *registerOptions) credential(env *cliapp.Env) (device.Credential, error)
 	case o.Cert == "" && o.Key == "":
 		return nil, cliapp.Usagef("no credential: give --%s and --%s, or --%s, or --%s", flagCert, flagKey, flagSymmetricKeyFile, flagGroupKeyFile)
 	}
-	cert, err := o.certificate(env)
+	cert, err := o.certificate(ctx, env)
 	if err != nil {
 		return nil, err
 	}
@@ -62,27 +60,4 @@ func (o *registerOptions) readKeys(c *cli.Context, env *cliapp.Env) error {
 	}
 	o.SymmetricKey, o.GroupKey = dps.Secret(own), dps.Secret(group)
 	return nil
-}
-
-// certificate reads the chain and the key and checks that they belong together.
-func (o *registerOptions) certificate(env *cliapp.Env) (tls.Certificate, error) {
-	chain, err := readCertificates(flagCert, o.Cert)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	key, err := readKey(env, o.Key, o.KeyPassword)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	leaf := chain[0]
-	if !pki.KeyMatches(leaf, key) {
-		return tls.Certificate{}, cliapp.WithHint(fmt.Errorf("key %q does not belong to the first certificate in %q (subject %q)", o.Key, o.Cert, leaf.Subject),
-			"the device certificate comes first in the chain file, the intermediates after it")
-	}
-	o.Presented = chain
-	cert := tls.Certificate{PrivateKey: key, Leaf: leaf}
-	for _, c := range chain {
-		cert.Certificate = append(cert.Certificate, c.Raw)
-	}
-	return cert, nil
 }

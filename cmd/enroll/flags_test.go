@@ -85,7 +85,7 @@ func TestRegisterFlags(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	password := cliapp.SecretSource{Env: envKeyPassword, Prompt: "pass phrase of the CA key"}
+	password := cliapp.SecretSource{Env: envKeyPassword, Prompt: "pass phrase of the key"}
 	tests := []struct {
 		name string
 		args string

@@ -25,6 +25,8 @@ func TestMain(m *testing.M) {
 //	sign-verification DIR CODE   make a verification certificate in a workspace
 //	make-cas DIR              write CAs in the forms in which people have them
 //	get URL STATUS            GET by plain HTTP and demand this status
+//	make-devices DIR ID...    make device certificates in a workspace
+//	make-fleet DIR OUT PREFIX N   make a fleet of N devices below the CA of a workspace
 //	webhook HUB               serve a webhook that chooses HUB, by https, as $WEBHOOK; its CA is webhook-ca.pem
 func TestScripts(t *testing.T) {
 	commands := clitest.Commands()
@@ -34,6 +36,8 @@ func TestScripts(t *testing.T) {
 	commands["sign-verification"] = signVerification
 	commands["make-cas"] = makeCAs
 	commands["get"] = get
+	commands["make-devices"] = makeDevices
+	commands["make-fleet"] = makeFleet
 	commands["webhook"] = webhook
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true, Cmds: commands,

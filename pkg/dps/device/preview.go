@@ -3,7 +3,6 @@ package device
 import (
 	"fmt"
 	"net/url"
-	"strings"
 
 	"github.com/dpskit/dpskit/pkg/dps/internal/rest"
 )
@@ -11,9 +10,14 @@ import (
 // Preview is the request that begins a registration, as it would be sent. It
 // holds no secrets, apart from what the payload may be.
 type Preview struct {
-	// Head says in lines where the request goes and what the device proves its
-	// identity with; tokens are REDACTED.
-	Head []string
+	// Method is PUT, or PUBLISH over MQTT.
+	Method string
+	// URL is where it goes; over MQTT that of the connection.
+	URL string
+	// Headers are what goes with it, by name: those of HTTP, or over MQTT topic,
+	// client id, user name and password. Tokens are REDACTED. "TLS client
+	// certificate" names the certificates that are shown.
+	Headers map[string]string
 	// Body is JSON.
 	Body []byte
 }
@@ -27,29 +31,28 @@ func (c *Client) Preview(opts *RegisterOptions) (Preview, error) {
 	if err != nil {
 		return Preview{}, err
 	}
-	p := Preview{Body: body}
-	secret := "SharedAccessSignature REDACTED"
+	const secret = "REDACTED"
+	p := Preview{Method: "PUT", Headers: map[string]string{}, Body: body}
 	if c.identity.token == nil {
-		secret = ""
-		p.Head = append(p.Head, "TLS client certificate: "+c.identity.chain)
+		p.Headers["TLS client certificate"] = c.identity.chain
 	}
 	if c.opts.Transport == TransportHTTPS {
-		address := "https://" + c.opts.Host + rest.Path(c.scope, "registrations", c.id) + "/register?api-version=" + url.QueryEscape(c.opts.APIVersion)
-		p.Head = append(p.Head, "PUT "+address)
-		if secret != "" {
-			p.Head = append(p.Head, "Authorization: "+secret)
+		p.URL = "https://" + c.opts.Host + rest.Path(c.scope, "registrations", c.id) + "/register?api-version=" + url.QueryEscape(c.opts.APIVersion)
+		p.Headers["Content-Type"] = "application/json; charset=utf-8"
+		if c.identity.token != nil {
+			p.Headers["Authorization"] = secret
 		}
 		return p, nil
 	}
 	_, address := c.mqttAddress()
-	target := "mqtts://" + address
+	p.Method, p.URL = "PUBLISH", "mqtts://"+address
 	if c.opts.Transport == TransportMQTTWS {
-		target = "wss://" + address + webSocketPath
+		p.URL = "wss://" + address + webSocketPath
 	}
-	login := []string{fmt.Sprintf("client id %q", c.id), fmt.Sprintf("user name %q", c.userName())}
-	if secret != "" {
-		login = append(login, "password "+secret)
+	p.Headers["Topic"] = registerTopic + "RANDOM"
+	p.Headers["Client ID"], p.Headers["User name"] = c.id, c.userName()
+	if c.identity.token != nil {
+		p.Headers["Password"] = secret
 	}
-	p.Head = append(p.Head, "CONNECT "+target, strings.Join(login, ", "), "PUBLISH "+registerTopic+"RANDOM")
 	return p, nil
 }

@@ -50,6 +50,8 @@ type Report struct {
 type ReportOptions struct {
 	// Restart forgets what is there, whatever it is.
 	Restart bool
+	// DryRun reads what is there, and neither waits for others nor writes.
+	DryRun bool
 }
 
 // OpenReport opens or begins the report of a run. What an earlier run has
@@ -65,7 +67,12 @@ func OpenReport(path, scope string, source Source, opts *ReportOptions) (*Report
 		return nil, err
 	}
 	r := &Report{path: path, format: format, scope: scope, source: source, rows: make([]int64, source.Len())}
-	if err := r.open(opts.Restart); err != nil {
+	if opts.DryRun {
+		err = r.peek(opts.Restart)
+	} else {
+		err = r.open(opts.Restart)
+	}
+	if err != nil {
 		r.release()
 		return nil, fmt.Errorf("open report %q: %w", path, err)
 	}
@@ -104,6 +111,21 @@ func (r *Report) open(restart bool) error {
 	}
 	_, err = r.file.Seek(r.size, io.SeekStart)
 	return err
+}
+
+// peek reads the rows of earlier runs and keeps nothing open.
+func (r *Report) peek(restart bool) error {
+	var err error
+	r.file, err = os.Open(r.path)
+	switch {
+	case restart, errors.Is(err, fs.ErrNotExist):
+		r.release()
+		return nil
+	case err != nil:
+		return err
+	}
+	defer r.release()
+	return r.read()
 }
 
 // read takes in the rows of earlier runs.
@@ -166,8 +188,8 @@ func (r *Report) index() map[string]int {
 
 func fold(id string) string { return strings.ToLower(id) }
 
-// assigned tells whether an earlier run has assigned device i.
-func (r *Report) assigned(i int) bool { return r != nil && r.done != nil && r.done[i] }
+// Assigned tells whether an earlier run has assigned device i.
+func (r *Report) Assigned(i int) bool { return r != nil && r.done != nil && r.done[i] }
 
 // add appends a row with one call, so that a reader sees it whole or cut.
 func (r *Report) add(scope string, o Outcome) error {

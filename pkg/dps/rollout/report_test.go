@@ -170,6 +170,33 @@ func TestReportIsForOneRun(t *testing.T) {
 	finish(t, open(t, path, "s", devices(1), nil))
 }
 
+// TestDryReport reads a report, also one that another run writes, and writes
+// nothing.
+func TestDryReport(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.csv")
+	dry := func(restart bool) *rollout.Report {
+		return open(t, path, "s", devices(2), &rollout.ReportOptions{DryRun: true, Restart: restart})
+	}
+	finish(t, dry(false))
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Error("it made a file")
+	}
+	content := header + line(".csv", "dev-0001", "assigned", "s") + "cut"
+	put(t, path, content)
+	r := dry(false)
+	if r.Assigned(0) || !r.Assigned(1) || dry(true).Assigned(1) {
+		t.Error("it did not read what is there")
+	}
+	finish(t, r)
+	if data, _ := os.ReadFile(path); string(data) != content {
+		t.Errorf("it changed the report: %q", data)
+	}
+	put(t, path, "something\n")
+	if _, err := rollout.OpenReport(path, "s", devices(2), &rollout.ReportOptions{DryRun: true}); !errors.Is(err, rollout.ErrNoReport) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestReportInNoFolder(t *testing.T) {
 	if _, err := rollout.OpenReport(filepath.Join(t.TempDir(), "none", "r.csv"), "s", devices(1), nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)

@@ -160,7 +160,7 @@ func (r *run) work(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if r.opts.Report.assigned(i) {
+		if r.opts.Report.Assigned(i) {
 			r.earlier()
 			continue
 		}

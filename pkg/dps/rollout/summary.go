@@ -38,11 +38,13 @@ type Reason struct {
 	// Text says it in one line.
 	Text  string
 	Count int
-	// IDs are of the first few that were met.
+	// IDs are of the first few in the order of the source.
 	IDs []string
 	// Index and Err are those of the first one.
 	Index int
 	Err   error
+
+	examples []Outcome // of IDs
 }
 
 const (
@@ -70,26 +72,36 @@ func (s *Summary) add(o Outcome) {
 		s.Failed++
 	}
 	code, text, _ := explain(o.Err)
-	same := func(r Reason) bool {
-		return r.Status == o.Status && r.Code == code && alike(r.Text, r.IDs[0]) == alike(text, o.ID)
-	}
-	i := slices.IndexFunc(s.Reasons, same)
+	i := slices.IndexFunc(s.Reasons, func(r Reason) bool {
+		return r.Status == o.Status && r.Code == code && alike(r.Text, r.examples[0].ID) == alike(text, o.ID)
+	})
 	if i < 0 && len(s.Reasons) < maxReasons {
-		s.Reasons = append(s.Reasons, Reason{Status: o.Status, Code: code, Text: text, Index: o.Index, Err: o.Err, IDs: []string{o.ID}})
+		s.Reasons = append(s.Reasons, Reason{Status: o.Status, Code: code})
 		i = len(s.Reasons) - 1
 	} else if i < 0 {
 		i = maxReasons - 1
 	}
 	r := &s.Reasons[i]
-	if r.Count++; r.Count > 1 && len(r.IDs) < maxExamples {
-		r.IDs = append(r.IDs, o.ID)
+	r.Count++
+	at, _ := slices.BinarySearchFunc(r.examples, o, func(a, b Outcome) int { return a.Index - b.Index })
+	if r.examples = slices.Insert(r.examples, at, o); at == 0 {
+		_, r.Text, _ = explain(o.Err)
 	}
+	r.examples = r.examples[:min(len(r.examples), maxExamples)]
 }
 
 // close counts who was not reached, and sorts.
 func (s *Summary) close() {
 	s.Pending = s.Devices - s.Assigned - s.Earlier - s.Failed - s.Skipped
-	slices.SortStableFunc(s.Reasons, func(a, b Reason) int { return cmp.Compare(b.Count, a.Count) })
+	for i := range s.Reasons {
+		r := &s.Reasons[i]
+		r.IDs = nil
+		for _, o := range r.examples {
+			r.IDs = append(r.IDs, o.ID)
+		}
+		r.Index, r.Err, r.examples = r.examples[0].Index, r.examples[0].Err, nil
+	}
+	slices.SortFunc(s.Reasons, func(a, b Reason) int { return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Index, b.Index)) })
 }
 
 // alike is a text without what differs from device to device: its id, and
