@@ -14,21 +14,35 @@ import (
 // loadCA reads a CA from files outside of the folder: its certificate, with its
 // issuers if the file has them, and its key, which may be in the same file.
 func loadCA(ctx context.Context, env *cliapp.Env, certFile, keyFile, passwordFile string) (*pki.Authority, error) {
-	passphrase := caPassphrase(ctx, env, passwordFile, orDefault(keyFile, certFile))
+	a, _, err := openCA(ctx, env, certFile, keyFile, passwordFile)
+	return a, err
+}
+
+// openCA is loadCA that also returns the pass phrase that opened the key, nil
+// when it was not encrypted.
+func openCA(ctx context.Context, env *cliapp.Env, certFile, keyFile, passwordFile string) (_ *pki.Authority, used []byte, _ error) {
+	ask := caPassphrase(ctx, env, passwordFile, orDefault(keyFile, certFile))
+	passphrase := func() ([]byte, error) {
+		phrase, err := ask()
+		used = phrase
+		return phrase, err
+	}
 	together := keyFile == "" || keyFile == certFile
 	chain, key, err := readCACertificate(ctx, env, certFile, together, passphrase)
 	if err != nil {
-		return nil, fmt.Errorf("read CA certificate %q: %w", certFile, err)
+		return nil, nil, fmt.Errorf("read CA certificate %q: %w", certFile, err)
 	}
 	if !together || key == nil && keyFile != "" {
+		used = nil // which opened nothing but the certificate
 		if key, err = readCAKey(ctx, env, keyFile, passphrase); err != nil {
-			return nil, fmt.Errorf("read CA key %q: %w", keyFile, err)
+			return nil, nil, fmt.Errorf("read CA key %q: %w", keyFile, err)
 		}
 	}
 	if key == nil {
-		return nil, cliapp.Usagef("the key of the CA is not in %q: give its file by --%s", certFile, flagCAKey)
+		return nil, nil, cliapp.Usagef("the key of the CA is not in %q: give its file by --%s", certFile, flagCAKey)
 	}
-	return pki.LoadAuthority(chain, key)
+	a, err := pki.LoadAuthority(chain, key)
+	return a, used, err
 }
 
 // readCACertificate reads the certificates of a file, and the key if it is to be

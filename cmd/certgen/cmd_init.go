@@ -15,6 +15,9 @@ import (
 	"github.com/dpskit/dpskit/pkg/pki/workspace"
 )
 
+// flagPlainKey stores a key that comes encrypted as it is not.
+const flagPlainKey = "plain-key"
+
 // maxIntermediates bounds the depth of a chain: TLS stacks of devices give up
 // at about ten certificates.
 const maxIntermediates = 8
@@ -36,6 +39,7 @@ type initOptions struct {
 	PFX                         pfxOptions // of the intermediates
 	// CACert and CAKey are the files of a root to use instead of a new one; a PFX needs no CAKey.
 	CACert, CAKey, CAPasswordFile string
+	PlainKey                      bool // store the key of that root without a pass phrase
 }
 
 type initFunc = func(context.Context, *cliapp.Env, initOptions) error
@@ -74,6 +78,7 @@ func newInitCmd(env *cliapp.Env, run initFunc) *cli.Command {
 				KeyPasswordFile:             c.String(flagKeyPasswordFile),
 				IntermediateKeyPasswordFile: c.String(flagIntermediateKeyPasswordFile),
 				CACert:                      c.String(flagCACert), CAKey: c.String(flagCAKey), CAPasswordFile: c.String(flagCAKeyPasswordFile),
+				PlainKey: c.Bool(flagPlainKey),
 			}
 			opts.Root.CommonName = c.String(flagRootCN)
 			if opts.PFX, err = readPFX(c); err != nil {
@@ -131,6 +136,7 @@ func rootFileFlags() []cli.Flag {
 		&cli.StringFlag{Name: flagCACert, Category: categoryIssuer, Usage: "use the root CA certificate in `FILE` instead of making one; a PFX brings its key along"},
 		caKeyFlag(),
 		caKeyPasswordFlag(),
+		&cli.BoolFlag{Name: flagPlainKey, Category: categoryIssuer, Usage: "store its key without a pass phrase; else one that comes encrypted keeps its own, unless --" + flagKeyPasswordFile + " gives another"},
 	}
 }
 
@@ -158,6 +164,7 @@ func newRootCmd(env *cliapp.Env, run initFunc) *cli.Command {
 			opts := initOptions{
 				commonOptions: readWrite(env, c), Root: ca, Alone: true, KeyPasswordFile: c.String(flagKeyPasswordFile),
 				CACert: c.String(flagCACert), CAKey: c.String(flagCAKey), CAPasswordFile: c.String(flagCAKeyPasswordFile),
+				PlainKey: c.Bool(flagPlainKey),
 			}
 			if err := opts.check(c, flagKeyType, flagDays, flagNotBefore, flagNotAfter, flagPathLen, flagCN); err != nil {
 				return err
@@ -171,6 +178,9 @@ func newRootCmd(env *cliapp.Env, run initFunc) *cli.Command {
 func (opts initOptions) check(c *cli.Context, shaping ...string) error {
 	if opts.CACert == "" && opts.CAKey != "" {
 		return cliapp.Usagef("--%s is the key of --%s: give both", flagCAKey, flagCACert)
+	}
+	if opts.PlainKey && (opts.CACert == "" || opts.KeyPasswordFile != "") {
+		return cliapp.Usagef("--%s goes with --%s and without --%s", flagPlainKey, flagCACert, flagKeyPasswordFile)
 	}
 	for _, name := range shaping {
 		if opts.CACert != "" && c.IsSet(name) {
@@ -199,10 +209,17 @@ func (opts initOptions) library(ctx context.Context, env *cliapp.Env) (workspace
 	if out.IntermediatePFX, err = opts.PFX.options(ctx, env); err != nil {
 		return out, err
 	}
-	if opts.CACert != "" {
-		out.RootAuthority, err = loadCA(ctx, env, opts.CACert, opts.CAKey, opts.CAPasswordFile)
+	if opts.CACert == "" {
+		return out, nil
 	}
-	return out, err
+	var used []byte
+	if out.RootAuthority, used, err = openCA(ctx, env, opts.CACert, opts.CAKey, opts.CAPasswordFile); err != nil {
+		return out, err
+	}
+	if len(used) > 0 && out.KeyPassphrase == nil && !opts.PlainKey {
+		out.RootKeyPassphrase = func() ([]byte, error) { return used, nil }
+	}
+	return out, nil
 }
 
 // readCAOptions reads the key type and the validity of a new CA. asked says
@@ -226,12 +243,13 @@ func runInit(ctx context.Context, env *cliapp.Env, opts initOptions) error {
 		return err
 	}
 	noteSlowKeys(env, opts.commonOptions, opts.Root.KeyType, 1+opts.Intermediates)
-	_, issuing, err := ws.Init(ctx, request)
-	if errors.Is(err, workspace.ErrExists) {
-		return cliapp.WithHint(err, "use another --%s, or --%s: what it replaces is kept in the folder 'replaced'", flagDir, flagForce)
-	}
+	root, issuing, err := ws.Init(ctx, request)
 	if err != nil {
-		return err
+		return opts.explain(err)
+	}
+	noteExpired(env, opts.commonOptions, root.Certificate())
+	if request.RootKeyPassphrase != nil {
+		notef(env, opts.commonOptions, "the key of the root stays encrypted with the pass phrase that opened it; --%s stores it without", flagPlainKey)
 	}
 	chain := issuing.Chain()
 	made := &result{Dir: opts.Dir}
@@ -246,6 +264,22 @@ func runInit(ctx context.Context, env *cliapp.Env, opts initOptions) error {
 		made.next = nextCommand(opts.Dir, "intermediate")
 	}
 	return made.print(env, opts.commonOptions)
+}
+
+// explain says which flag helps.
+func (opts initOptions) explain(err error) error {
+	switch wrongDate := errors.Is(err, pki.ErrExpired) || errors.Is(err, pki.ErrNotYetValid); {
+	case errors.Is(err, workspace.ErrExists):
+		return cliapp.WithHint(err, "use another --%s, or --%s: what it replaces is kept in the folder 'replaced'", flagDir, flagForce)
+	case wrongDate && opts.CACert != "":
+		return cliapp.WithHint(err, "give a root that is valid now by --%s, or leave it out to have one made", flagCACert)
+	case wrongDate:
+		return cliapp.WithHint(err, "a root that is not valid now signs nothing: change --%s, --%s or --%s, or make the root alone by --%s 0",
+			flagNotBefore, flagNotAfter, flagDays, flagIntermediates)
+	case errors.Is(err, pki.ErrPathLen) && opts.CACert != "":
+		return cliapp.WithHint(err, "make fewer CAs below that root by --%s, or give another one by --%s", flagIntermediates, flagCACert)
+	}
+	return err
 }
 
 // caName is what the workspace calls the CA that stands level steps below the root.

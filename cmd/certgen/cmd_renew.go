@@ -115,6 +115,7 @@ func runRenew(ctx context.Context, env *cliapp.Env, opts renewOptions) error {
 		return err
 	}
 	noteShortened(env, opts.commonOptions, opts.issueOptions, bundle)
+	noteExpired(env, opts.commonOptions, bundle.Certificate)
 	if unknown && request.PFX == nil {
 		notef(env, opts.commonOptions, "the PFX was not made again, because its password is not kept here: give it by --%s", flagPFXPasswordFile)
 	}

@@ -88,6 +88,7 @@ func noteFleetShortened(env *cliapp.Env, opts deviceOptions, ca *pki.Authority, 
 		Subject: pkix.Name{CommonName: first}, NotBefore: opts.Validity.NotBefore, NotAfter: result.NotAfter,
 	}
 	noteShortened(env, opts.commonOptions, opts.issueOptions, &pki.Bundle{Certificate: like, Issuers: ca.Chain()})
+	noteExpired(env, opts.commonOptions, like)
 }
 
 // writeFleet makes the devices with a progress line.

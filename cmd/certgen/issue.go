@@ -151,10 +151,21 @@ func reportIssued(env *cliapp.Env, common commonOptions, opts issueOptions, ws *
 		}
 		if i == 0 {
 			noteShortened(env, common, opts, item.Bundle)
+			if cert.Broken == "" {
+				noteExpired(env, common, item.Bundle.Certificate)
+			}
 			made.next = next(cert)
 		}
 	}
 	return made.print(env, common)
+}
+
+// noteExpired says that nobody will accept what was made.
+func noteExpired(env *cliapp.Env, common commonOptions, cert *x509.Certificate) {
+	if env.Now().After(cert.NotAfter) {
+		notef(env, common, "%q has expired already, %s: --%s and --%s say until when it is valid", cert.Subject.CommonName,
+			formatTime(cert.NotAfter), flagDays, flagNotAfter)
+	}
 }
 
 // noteShortened says when a certificate got less time than was asked for,

@@ -66,7 +66,8 @@ func checkOrder(v pki.Validity, now time.Time) error {
 		start = now.Add(-pki.Backdate)
 	}
 	if !v.NotAfter.IsZero() && !v.NotAfter.After(start) {
-		return cliapp.Usagef("the certificate would expire (%s) before it is valid (%s)", formatTime(v.NotAfter), formatTime(start))
+		return cliapp.WithHint(cliapp.Usagef("the certificate would expire (%s) before it is valid (%s)", formatTime(v.NotAfter), formatTime(start)),
+			"--%s sets the beginning, and --%s the end", flagNotBefore, flagNotAfter)
 	}
 	return nil
 }

@@ -56,6 +56,9 @@ func (v Validity) resolve(now time.Time, issuer *x509.Certificate) (notBefore, n
 	}
 	notBefore, notAfter = notBefore.UTC().Truncate(time.Second), notAfter.UTC().Truncate(time.Second)
 	switch {
+	case issuer != nil && !notBefore.Before(issuer.NotAfter):
+		return notBefore, notAfter, fmt.Errorf("set validity: it would begin at %s, and its issuer %q ends at %s",
+			notBefore.Format(time.RFC3339), subjectName(issuer), issuer.NotAfter.UTC().Format(time.RFC3339))
 	case !notAfter.After(notBefore):
 		return notBefore, notAfter, fmt.Errorf("set validity: the end %s is not after the beginning %s",
 			notAfter.Format(time.RFC3339), notBefore.Format(time.RFC3339))

@@ -48,7 +48,7 @@ func TestValidity(t *testing.T) {
 		{"negative days", pki.Validity{Days: -1}, "-1 days", ""},
 		{"days beyond all years", pki.Validity{Days: 1 << 40}, "want 1 to", ""},
 		{"end before beginning", pki.Validity{NotAfter: at("2020-01-01T00:00:00Z")}, "is not after the beginning", ""},
-		{"begins after the issuer ends", pki.Validity{NotBefore: at("2030-01-01T00:00:00Z")}, "is not after", ""},
+		{"begins after the issuer ends", pki.Validity{NotBefore: at("2030-01-01T00:00:00Z")}, "and its issuer", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

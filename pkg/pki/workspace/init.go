@@ -16,7 +16,7 @@ type InitOptions struct {
 	Root pki.CAOptions
 	// RootAuthority is a root made elsewhere to use instead of a new one. Of Root only the clock counts then. Its key
 	// is copied into the workspace. Nothing here tells whether it was encrypted where it came from: who read it with a
-	// pass phrase sets KeyPassphrase to the same one, or the copy is plain.
+	// pass phrase sets RootKeyPassphrase to the same one, or the copy is plain.
 	RootAuthority *pki.Authority
 	Intermediate  pki.CAOptions // of every intermediate; from the second on a number is added to its common name
 	// Intermediates is the number of CAs below the root, each below the one before: 0 to 10.
@@ -32,6 +32,8 @@ type InitOptions struct {
 	Force bool
 	// KeyPassphrase gives the pass phrase to encrypt the keys of the CAs with; nil leaves them plain.
 	KeyPassphrase func() ([]byte, error)
+	// RootKeyPassphrase gives another one for the key of the root.
+	RootKeyPassphrase func() ([]byte, error)
 	// IntermediateKeyPassphrase gives another one for the keys of the intermediates.
 	IntermediateKeyPassphrase func() ([]byte, error)
 	// IntermediatePFX asks for a PKCS#12 file of every intermediate. With an empty password one is made up for each and
@@ -54,16 +56,17 @@ func (w *Workspace) Init(ctx context.Context, opts InitOptions) (root, issuing *
 		return nil, nil, fmt.Errorf("init workspace %q: %q %w", w.dir, RootName, ErrExists)
 	}
 	encode, err := keyEncoder(opts.KeyPassphrase)
+	encodeRoot, encodeLower := encode, encode
+	if err == nil && opts.RootKeyPassphrase != nil {
+		encodeRoot, err = keyEncoder(opts.RootKeyPassphrase)
+	}
+	if err == nil && opts.IntermediateKeyPassphrase != nil {
+		encodeLower, err = keyEncoder(opts.IntermediateKeyPassphrase)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("init workspace %q: %w", w.dir, err)
 	}
-	encodeLower := encode
-	if opts.IntermediateKeyPassphrase != nil {
-		if encodeLower, err = keyEncoder(opts.IntermediateKeyPassphrase); err != nil {
-			return nil, nil, fmt.Errorf("init workspace %q: %w", w.dir, err)
-		}
-	}
-	cas, parcels, err := makeCAs(ctx, opts, encode, encodeLower)
+	cas, parcels, err := makeCAs(ctx, opts, encodeRoot, encodeLower)
 	if err != nil {
 		return nil, nil, fmt.Errorf("init workspace %q: %w", w.dir, err)
 	}

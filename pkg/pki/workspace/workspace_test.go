@@ -101,6 +101,29 @@ func TestInitOptions(t *testing.T) {
 	}
 }
 
+func TestInitKeyPassphrases(t *testing.T) {
+	other := func() ([]byte, error) { return []byte("another"), nil }
+	for name, tt := range map[string]struct{ all, root, lower, wantRoot, wantLower func() ([]byte, error) }{
+		"root alone": {root: secret, wantRoot: secret},
+		"each":       {all: secret, root: other, wantRoot: other, wantLower: secret},
+	} {
+		w := open(t, filepath.Join(t.TempDir(), "pki"))
+		if _, _, err := w.Init(t.Context(), workspace.InitOptions{
+			Intermediates: 1, KeyPassphrase: tt.all, RootKeyPassphrase: tt.root, IntermediateKeyPassphrase: tt.lower,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		for ca, want := range map[string]func() ([]byte, error){"root": tt.wantRoot, "intermediate": tt.wantLower} {
+			if _, err := w.Authority(ca, nil); (want != nil) != errors.Is(err, pki.ErrPassphraseRequired) {
+				t.Errorf("%s: %s without a pass phrase: %v", name, ca, err)
+			}
+			if _, err := w.Authority(ca, want); err != nil {
+				t.Errorf("%s: %s: %v", name, ca, err)
+			}
+		}
+	}
+}
+
 func TestInitNamesAndPathLengths(t *testing.T) {
 	names := []string{"Policy", "Plant", "Line"}
 	own, err := pki.NewRoot(nil)
