@@ -77,12 +77,17 @@
 //   - HTTP/1.1 only. TLS 1.2 with AEAD suites and TLS 1.3; an ECDSA certificate;
 //     no session tickets, so each connection shows its certificate anew.
 //   - A body must be one JSON value in UTF-8; a member given twice, or nesting
-//     deeper than 64 levels, is a 400. Content-Type may be missing. Bodies are
-//     never decompressed. Limits: service plane 1 MiB, ARM 256 KiB, device
-//     plane 96 KiB (413 beyond).
+//     deeper than 64 levels, is a 400; a byte order mark before it is ignored.
+//     Content-Type may be missing. Bodies are never decompressed. Limits: service
+//     plane 1 MiB, ARM 256 KiB, device plane 96 KiB (413 beyond). The rest of a
+//     refused body is read, up to 16 MiB, so that a client that sends before it
+//     reads gets the answer; one that sends Expect: 100-continue gets it at once.
+//   - The name of the parameter api-version is compared without case. Given more
+//     than once, it is an unknown version.
 //   - In paths, one trailing slash is ignored; empty and dot segments, escaped
 //     slashes and control characters are a 400. Methods that a path does not
-//     have, HEAD and OPTIONS included, are a 405.
+//     have, HEAD and OPTIONS included, are a 405. An object may be called like a
+//     verb, such as query: the method tells which is meant.
 //   - Where a certificate has to prove something, keys other than RSA of 2048 to
 //     8192 bits and ECDSA from P-256 up are refused, and so are SHA-1 signatures.
 //   - Time limits: 10 s for the first TLS record, 10 s for the rest of the

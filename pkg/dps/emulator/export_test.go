@@ -46,8 +46,7 @@ func (g *gate) Track(c net.Conn, state http.ConnState) { g.track(c, state) }
 func (g *gate) Body(c net.Conn, body io.Reader) io.Reader {
 	r := &http.Request{ContentLength: 1, Body: io.NopCloser(body)}
 	r = r.WithContext(g.withConn(context.Background(), c))
-	g.body(r)
-	return r.Body
+	return g.body(r).Body
 }
 
 // Open is how many connections are open.

@@ -224,18 +224,23 @@ func (g *gate) withConn(ctx context.Context, conn net.Conn) context.Context {
 }
 
 // body makes the connection of r count as quiet until its body has been read to
-// the end: who sends it byte by byte must not keep others out.
-func (g *gate) body(r *http.Request) {
+// the end: who sends it byte by byte must not keep others out. It returns the
+// request to go on with; r stays as it is, because http.Server looks at its body
+// to see whether the client waits for a word before it sends that.
+func (g *gate) body(r *http.Request) *http.Request {
 	c := unwrap(r.Context().Value(connKey{}))
 	if c == nil || r.ContentLength == 0 {
-		return
+		return r
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !c.left {
-		g.quieten(c, shaking)
-		r.Body = &gateBody{ReadCloser: r.Body, conn: c}
+	if c.left {
+		return r
 	}
+	g.quieten(c, shaking)
+	watched := *r
+	watched.Body = &gateBody{ReadCloser: r.Body, conn: c}
+	return &watched
 }
 
 type gateBody struct {

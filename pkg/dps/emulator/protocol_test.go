@@ -70,7 +70,8 @@ func TestHostileHTTP(t *testing.T) {
 		{"raw NUL", "GET /enrollments/\x00 HTTP/1.1\r\nHost: localhost\r\n\r\n", []int{400}},
 		{"overlong UTF-8", "GET /enrollments/%c0%ae%c0%ae?api-version=2021-10-01 HTTP/1.1\r\nHost: localhost\r\n" + auth + "\r\n", []int{400}},
 		{"semicolon in the query", "GET /enrollments/a?api-version=2021-10-01;x=1 HTTP/1.1\r\nHost: localhost\r\n" + auth + "\r\n", []int{400}},
-		{"two api-versions", "GET /enrollments/a?api-version=2021-10-01&api-version=1 HTTP/1.1\r\nHost: localhost\r\n" + auth + "\r\n", []int{404}},
+		{"two api-versions", "GET /enrollments/a?api-version=2021-10-01&api-version=1 HTTP/1.1\r\nHost: localhost\r\n" + auth + "\r\n", []int{400}},
+		{"api-version twice", "GET /enrollments/a?api-version=2021-10-01&API-version=2021-10-01 HTTP/1.1\r\nHost: localhost\r\n" + auth + "\r\n", []int{400}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			status, body := w.raw(t, tt.request)

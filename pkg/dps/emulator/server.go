@@ -41,8 +41,7 @@ func newServer(handler http.Handler, logger *slog.Logger, tlsConfig *tls.Config,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			s.handlers.Add(1)
 			defer s.handlers.Done()
-			s.gate.body(r)
-			handler.ServeHTTP(w, r)
+			handler.ServeHTTP(w, s.gate.body(r))
 		}),
 		TLSConfig:                    tlsConfig,
 		DisableGeneralOptionsHandler: true,

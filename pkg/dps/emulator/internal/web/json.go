@@ -67,6 +67,19 @@ func (r *Request) Body(limit int64) ([]byte, error) {
 	return data, nil
 }
 
+// maxDrain is how much of a body is read that nobody wants.
+const maxDrain = 16 << 20
+
+// drain reads what is left of the body of r. A client that sends all of it
+// before it reads would else find its connection broken instead of the answer.
+// One that asked whether to send it gets the answer to that.
+func drain(r *http.Request) {
+	if r.Body == nil || r.Header.Get("Expect") != "" {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, r.Body, maxDrain) // ends with the read timeout of the server
+}
+
 // TooLarge refuses a body of more than limit bytes.
 func TooLarge(limit int64) *refuse.Refusal {
 	return &refuse.Refusal{
@@ -94,8 +107,13 @@ func CheckMediaType(header string) error {
 	}
 }
 
-// Decode reads data strictly into v.
+// byteOrderMark is what some editors begin a text in UTF-8 with.
+const byteOrderMark = "\uFEFF"
+
+// Decode reads data strictly into v. One byte order mark at the beginning is
+// ignored (RFC 8259, section 8.1).
 func Decode(data []byte, v any) error {
+	data = bytes.TrimPrefix(data, []byte(byteOrderMark))
 	if len(bytes.TrimSpace(data)) == 0 {
 		return bad(RuleBodyJSON, "Request body is empty.")
 	}

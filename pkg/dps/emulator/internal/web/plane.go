@@ -6,7 +6,10 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/refuse"
@@ -18,7 +21,8 @@ type Request struct {
 	*http.Request
 	// ID is the x-ms-request-id of the answer and the tracking id of errors.
 	ID string
-	// APIVersion is the api-version query parameter.
+	// APIVersion is the api-version query parameter; with a comma in it if it
+	// was given more than once.
 	APIVersion string
 
 	params map[string]string
@@ -60,7 +64,7 @@ type Plane struct {
 // ServeHTTP routes, checks and answers one request.
 func (p *Plane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	req := &Request{
-		Request: r, ID: w.Header().Get(HeaderRequestID), APIVersion: r.URL.Query().Get("api-version"), writer: w,
+		Request: r, ID: w.Header().Get(HeaderRequestID), APIVersion: apiVersion(r.URL.Query()), writer: w,
 	}
 	resp, err := p.answer(req)
 	var refusal *refuse.Refusal
@@ -70,7 +74,21 @@ func (p *Plane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if p.Header != nil {
 		maps.Copy(w.Header(), p.Header(req, refusal))
 	}
+	drain(r)
 	p.write(w, r, resp)
+}
+
+// apiVersion returns the api-version parameter, whatever the case of its name.
+// If there are several, they come with commas between them, as from the services
+// of Azure; no version looks like that.
+func apiVersion(query url.Values) string {
+	var values []string
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if strings.EqualFold(name, "api-version") {
+			values = append(values, query[name]...)
+		}
+	}
+	return strings.Join(values, ",")
 }
 
 func (p *Plane) answer(req *Request) (*Response, error) {
@@ -78,19 +96,19 @@ func (p *Plane) answer(req *Request) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	handlers, params := p.Router.find(segments)
-	if handlers == nil {
+	handler, params, methods := p.Router.find(req.Method, segments)
+	switch {
+	case handler != nil:
+		req.params = params
+	case len(methods) == 0:
 		return nil, &refuse.Refusal{
 			Status: http.StatusNotFound, Code: 404000, ErrorCode: "ResourceNotFound", Rule: "route",
 			Message: "Resource not found.",
 		}
-	}
-	req.params = params
-	handler := handlers[req.Method]
-	if handler == nil {
+	default:
 		return nil, &refuse.Refusal{
 			Status: http.StatusMethodNotAllowed, Code: 405000, ErrorCode: "MethodNotAllowed", Rule: "method",
-			Message: "Method not allowed.", Header: http.Header{"Allow": allowed(handlers)},
+			Message: "Method not allowed.", Header: http.Header{"Allow": {strings.Join(methods, ", ")}},
 		}
 	}
 	if err := p.Before(req); err != nil {

@@ -48,14 +48,23 @@ func NewRouter(routes ...Route) *Router {
 	return rt
 }
 
-// find returns the handlers for a path and the parameters in it.
-func (rt *Router) find(segments []string) (map[string]Handler, map[string]string) {
+// find returns the handler for a method and a path, and the parameters in the
+// path; without a handler, the methods that the path has: none if it is unknown.
+// A pattern that does not have the method leaves the path to the next one, so
+// that an object may be called like a verb.
+func (rt *Router) find(method string, segments []string) (handler Handler, params map[string]string, methods []string) {
 	for _, e := range rt.entries {
-		if params, ok := match(e.pattern, segments); ok {
-			return e.handlers, params
+		params, ok := match(e.pattern, segments)
+		if !ok {
+			continue
 		}
+		if handler := e.handlers[method]; handler != nil {
+			return handler, params, nil
+		}
+		methods = slices.AppendSeq(methods, maps.Keys(e.handlers))
 	}
-	return nil, nil
+	slices.Sort(methods)
+	return nil, nil, slices.Compact(methods)
 }
 
 func match(pattern, segments []string) (map[string]string, bool) {
@@ -71,11 +80,6 @@ func match(pattern, segments []string) (map[string]string, bool) {
 		}
 	}
 	return params, true
-}
-
-// allowed lists the methods of handlers for an Allow header.
-func allowed(handlers map[string]Handler) []string {
-	return []string{strings.Join(slices.Sorted(maps.Keys(handlers)), ", ")}
 }
 
 // RulePath names the refusal of a path that could mean two things.

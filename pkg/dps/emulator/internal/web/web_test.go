@@ -30,6 +30,10 @@ func TestDecode(t *testing.T) {
 	}{
 		{"object", `{"query":"x"}`, ""},
 		{"white space around", " \n{\"query\":\"x\"}\t", ""},
+		{"byte order mark", "\uFEFF" + `{"query":"x"}`, ""},
+		{"two of them", "\uFEFF\uFEFF" + `{"query":"x"}`, "invalid character"},
+		{"one that is not at the beginning", " \uFEFF" + `{"query":"x"}`, "invalid character"},
+		{"nothing but one", "\uFEFF", "empty"},
 		{"unknown members", `{"query":"x","other":[1,{"a":1e400}]}`, ""},
 		{"null member", `{"query":null}`, ""},
 		{"same name at other places", `{"query":"x","a":{"query":1},"b":[{"c":1},{"c":1}]}`, ""},
@@ -76,6 +80,7 @@ func TestDecode(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"registrationId":"a","attestation":{"type":"x509"},"initialTwin":{"tags":{"a":[1,2]}}}`))
 	f.Add([]byte(`{"a":{"a":1,"a":2}}`))
+	f.Add([]byte("\uFEFF{}"))
 	f.Add([]byte(`{"createdDateTimeUtc":"2020-01-01T00:00:00Z","provisioningStatus":null}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, v := range []any{
@@ -86,7 +91,7 @@ func FuzzDecode(f *testing.F) {
 			if r, ok := refuse.As(err); err != nil && (!ok || r.Status != http.StatusBadRequest) {
 				t.Fatalf("%T: %v is not a 400", v, err)
 			}
-			if err == nil && !json.Valid(data) {
+			if err == nil && !json.Valid(bytes.TrimPrefix(data, []byte("\uFEFF"))) {
 				t.Fatalf("%T: invalid JSON was accepted", v)
 			}
 		}
@@ -214,7 +219,12 @@ func TestPlane(t *testing.T) {
 		{"bad path", "GET", "/things/..%2f", nil, "", 400, `"errorCode":400000`, ""},
 		{"method", "PATCH", "/things/a", nil, "", 405, `"errorCode":405000`, "DELETE, GET, PUT"},
 		{"HEAD", "HEAD", "/things/a", nil, "", 405, "", "DELETE, GET, PUT"},
-		{"OPTIONS", "OPTIONS", "/things/query", nil, "", 405, "", "POST"},
+		{"OPTIONS", "OPTIONS", "/things/query", nil, "", 405, "", "DELETE, GET, POST, PUT"},
+		{"a thing called like a verb", "GET", "/things/query", nil, "", 200, `"id":"query"`, ""},
+		{"a verb's own path", "PUT", "/readonly", nil, "", 405, `"errorCode":405000`, "GET"},
+		{"version in another case", "GET", "/things/a?API-Version=v", nil, "", 200, `"version":"v"`, ""},
+		{"version twice", "GET", "/things/a?api-version=v&api-version=v", nil, "", 200, `"version":"v,v"`, ""},
+		{"version in two cases", "GET", "/things/a?Api-Version=v&api-version=w", nil, "", 200, `"version":"v,w"`, ""},
 		{"before refuses", "GET", "/things/a", map[string]string{"Authorization": "bad"}, "", 401, `"errorCode":401000`, ""},
 		{"body", "PUT", "/things/a", map[string]string{"Content-Type": "application/json"}, `{"a":"<&>"}`, 200, `{"a":"<&>"}`, ""},
 		{"body without a type", "PUT", "/things/a", nil, `{"a":1}`, 200, `{"a":1}`, ""},
