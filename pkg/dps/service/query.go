@@ -102,6 +102,9 @@ func (q query[T]) page(ctx context.Context, c *Client, opts *ListOptions, token 
 		if err := decodeModel(item, &items[i]); err != nil {
 			return nil, "", rest.Unexpected(call, resp, fmt.Sprintf("item %d: %v", i, err))
 		}
+		if q.id(items[i]) == "" {
+			return nil, "", rest.Unexpected(call, resp, fmt.Sprintf("item %d has no id", i))
+		}
 	}
 	return items, resp.Header.Get("X-Ms-Continuation"), nil
 }

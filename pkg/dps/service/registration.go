@@ -15,7 +15,8 @@ func (c *Client) GetRegistration(ctx context.Context, id string, _ *GetOptions) 
 	if err := checkID(call.Op, id); err != nil {
 		return RegistrationState{}, err
 	}
-	return fetch[RegistrationState](ctx, c, call, rest.Request{Method: http.MethodGet, Path: rest.Path("registrations", id)})
+	return fetch(ctx, c, call, rest.Request{Method: http.MethodGet, Path: rest.Path("registrations", id)},
+		named(id, func(s RegistrationState) string { return s.RegistrationID }))
 }
 
 // DeleteRegistration deletes the registration record of a device. The device

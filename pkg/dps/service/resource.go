@@ -1,13 +1,16 @@
 package service
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/dpskit/dpskit/pkg/dps"
+	"github.com/dpskit/dpskit/pkg/dps/internal/oneline"
 	"github.com/dpskit/dpskit/pkg/dps/internal/rest"
 )
 
@@ -50,7 +53,7 @@ func (r resource[T]) get(ctx context.Context, c *Client, id string) (T, error) {
 	if err := checkID(call.Op, id); err != nil {
 		return *new(T), err
 	}
-	return fetch[T](ctx, c, call, rest.Request{Method: http.MethodGet, Path: rest.Path(r.segment, id)})
+	return fetch(ctx, c, call, rest.Request{Method: http.MethodGet, Path: rest.Path(r.segment, id)}, named(id, r.id))
 }
 
 // mechanism reads the attestation with its keys, which get leaves out.
@@ -60,7 +63,12 @@ func (r resource[T]) mechanism(ctx context.Context, c *Client, id string) (Attes
 		return Attestation{}, err
 	}
 	path := rest.Path(r.segment, id, "attestationmechanism")
-	return fetch[Attestation](ctx, c, call, rest.Request{Method: http.MethodPost, Path: path})
+	return fetch(ctx, c, call, rest.Request{Method: http.MethodPost, Path: path}, func(a Attestation) error {
+		if a.Type == "" {
+			return errors.New("the answer has no kind of attestation")
+		}
+		return nil
+	})
 }
 
 // put creates or updates, and is convergent: if the acknowledgement of an
@@ -92,7 +100,7 @@ func (r resource[T]) put(ctx context.Context, c *Client, object T, opts *PutOpti
 		return *new(T), fmt.Errorf("%s: encode: %w", call.Op, err)
 	}
 	request := rest.Request{Method: http.MethodPut, Path: rest.Path(r.segment, id), Header: header, Body: body}
-	stored, err := fetch[T](ctx, c, call, request)
+	stored, err := fetch(ctx, c, call, request, named(id, r.id))
 	if call.Ambiguous() && (errors.Is(err, dps.ErrConflict) || errors.Is(err, dps.ErrPrecondition)) {
 		if own, ok := r.find(ctx, c, object); ok {
 			return own, nil
@@ -175,14 +183,33 @@ func remove(ctx context.Context, c *Client, noun, segment, id string, opts *Dele
 	return err
 }
 
-// fetch sends a request and decodes its answer.
-func fetch[T any](ctx context.Context, c *Client, call *rest.Call, request rest.Request) (T, error) {
+// named checks that an answer is about the object that was asked for: what
+// stands in for a service on the way answers with something else, and an empty
+// object must not pass for an enrollment with nothing in it.
+func named[T any](want string, id func(T) string) func(T) error {
+	return func(value T) error {
+		switch got := id(value); {
+		case got == "":
+			return errors.New("the answer has no id")
+		case !strings.EqualFold(got, want):
+			return fmt.Errorf("the answer is about %q", oneline.Clean(got, 140))
+		}
+		return nil
+	}
+}
+
+// fetch sends a request, decodes its answer and checks it.
+func fetch[T any](ctx context.Context, c *Client, call *rest.Call, request rest.Request, check func(T) error) (T, error) {
 	var value T
 	resp, err := c.rest.Do(ctx, call, request)
 	if err != nil {
 		return value, err
 	}
-	if err := decodeBody(resp.Body, &value); err != nil {
+	err = decodeBody(resp.Body, &value)
+	if err == nil {
+		err = check(value)
+	}
+	if err != nil {
 		return *new(T), rest.Unexpected(call, resp, err.Error())
 	}
 	return value, nil
@@ -193,6 +220,9 @@ func decodeBody(body []byte, target any) error {
 	if !json.Valid(body) {
 		return errors.New(notJSON(body))
 	}
+	if string(bytes.TrimSpace(body)) == "null" {
+		return errors.New("the answer is null")
+	}
 	if _, ok := target.(json.Unmarshaler); ok {
 		return target.(json.Unmarshaler).UnmarshalJSON(body)
 	}
@@ -201,7 +231,7 @@ func decodeBody(body []byte, target any) error {
 
 func notJSON(body []byte) string {
 	switch {
-	case len(body) == 0:
+	case len(bytes.TrimSpace(body)) == 0:
 		return "the answer is empty, not JSON"
 	case body[0] == '<':
 		return "the answer is a web page, not JSON (a proxy or another server?)"
