@@ -57,10 +57,10 @@ type serviceBackend struct {
 
 func (b serviceBackend) list(ctx context.Context) ([]Certificate, error) {
 	resp, err := b.client.List(ctx, b.scope.ResourceGroup, b.scope.ServiceName, nil)
-	list := make([]Certificate, 0, len(resp.Value))
-	for _, item := range resp.Value {
-		list = append(list, fromService(deref(item)))
+	if err != nil {
+		return nil, err
 	}
+	list, _, err := listed(resp.Value, nil, fromService)
 	return list, err
 }
 
@@ -110,10 +110,10 @@ type hubBackend struct {
 
 func (b hubBackend) list(ctx context.Context) ([]Certificate, error) {
 	resp, err := b.client.ListByIotHub(ctx, b.scope.ResourceGroup, b.scope.HubName, nil)
-	list := make([]Certificate, 0, len(resp.Value))
-	for _, item := range resp.Value {
-		list = append(list, fromHub(deref(item)))
+	if err != nil {
+		return nil, err
 	}
+	list, _, err := listed(resp.Value, nil, fromHub)
 	return list, err
 }
 

@@ -2,6 +2,7 @@ package arm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -79,6 +80,9 @@ func (c *HubClient) GetHub(ctx context.Context) (Hub, error) {
 	if err != nil {
 		return Hub{}, finish(call.Op, err)
 	}
+	if resp.Properties == nil {
+		return Hub{}, finish(call.Op, errors.New("no properties in it"))
+	}
 	return fromHubDescription(resp.Description), nil
 }
 
@@ -91,15 +95,15 @@ func (c *SubscriptionClient) Hubs(ctx context.Context, opts *ListOptions) iter.S
 		group = opts.ResourceGroup
 	}
 	if group == "" {
-		return pages(ctx, c.plane, op, c.hubs.NewListBySubscriptionPager(nil), func(r armiothub.ResourceClientListBySubscriptionResponse) ([]Hub, *string) {
-			return fromHubDescriptions(r.Value), r.NextLink
+		return pages(ctx, c.plane, op, c.hubs.NewListBySubscriptionPager(nil), func(r armiothub.ResourceClientListBySubscriptionResponse) ([]Hub, *string, error) {
+			return listed(r.Value, r.NextLink, fromHubDescription)
 		})
 	}
 	if err := checkSegment("resource group", group); err != nil {
 		return func(yield func(Hub, error) bool) { yield(Hub{}, fmt.Errorf("%s: %w", op, err)) }
 	}
-	return pages(ctx, c.plane, op, c.hubs.NewListByResourceGroupPager(group, nil), func(r armiothub.ResourceClientListByResourceGroupResponse) ([]Hub, *string) {
-		return fromHubDescriptions(r.Value), r.NextLink
+	return pages(ctx, c.plane, op, c.hubs.NewListByResourceGroupPager(group, nil), func(r armiothub.ResourceClientListByResourceGroupResponse) ([]Hub, *string, error) {
+		return listed(r.Value, r.NextLink, fromHubDescription)
 	})
 }
 
@@ -116,14 +120,6 @@ func (c *SubscriptionClient) FindHub(ctx context.Context, name string) (Hub, err
 		}
 	}
 	return Hub{}, fmt.Errorf("find IoT hub %q: %w in subscription %s", name, dps.ErrNotFound, c.subscription)
-}
-
-func fromHubDescriptions(list []*armiothub.Description) []Hub {
-	hubs := make([]Hub, 0, len(list))
-	for _, d := range list {
-		hubs = append(hubs, fromHubDescription(deref(d)))
-	}
-	return hubs
 }
 
 func fromHubDescription(d armiothub.Description) Hub {

@@ -63,12 +63,8 @@ func (c *Client) Keys(ctx context.Context) ([]Key, error) {
 	op := fmt.Sprintf("list keys of provisioning service %q", c.scope.ServiceName)
 	pager := c.services.NewListKeysPager(c.scope.ServiceName, c.scope.ResourceGroup, nil)
 	keys := []Key{}
-	for k, err := range pages(ctx, c.plane, op, pager, func(r armdps.IotDpsResourceClientListKeysResponse) ([]Key, *string) {
-		list := make([]Key, 0, len(r.Value))
-		for _, rule := range r.Value {
-			list = append(list, fromRule(deref(rule)))
-		}
-		return list, r.NextLink
+	for k, err := range pages(ctx, c.plane, op, pager, func(r armdps.IotDpsResourceClientListKeysResponse) ([]Key, *string, error) {
+		return listed(r.Value, r.NextLink, fromRule)
 	}) {
 		if err != nil {
 			return nil, err

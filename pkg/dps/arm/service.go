@@ -2,6 +2,7 @@ package arm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	azarm "github.com/Azure/azure-sdk-for-go/sdk/azcore/arm"
@@ -50,6 +51,9 @@ func (c *Client) GetService(ctx context.Context) (Service, error) {
 	resp, err := c.services.Get(ctx, c.scope.ServiceName, c.scope.ResourceGroup, nil)
 	if err != nil {
 		return Service{}, finish(call.Op, err)
+	}
+	if resp.Properties == nil {
+		return Service{}, finish(call.Op, errors.New("no properties in it"))
 	}
 	s := fromDescription(resp.ProvisioningServiceDescription)
 	// The caller knows where the service lies; an answer without an id is rare.

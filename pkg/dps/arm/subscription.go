@@ -69,16 +69,16 @@ func (c *SubscriptionClient) Services(ctx context.Context, opts *ListOptions) it
 	}
 	if group == "" {
 		pager := c.services.NewListBySubscriptionPager(nil)
-		return pages(ctx, c.plane, op, pager, func(r armdps.IotDpsResourceClientListBySubscriptionResponse) ([]Service, *string) {
-			return fromDescriptions(r.Value), r.NextLink
+		return pages(ctx, c.plane, op, pager, func(r armdps.IotDpsResourceClientListBySubscriptionResponse) ([]Service, *string, error) {
+			return listed(r.Value, r.NextLink, fromDescription)
 		})
 	}
 	if err := checkSegment("resource group", group); err != nil {
 		return func(yield func(Service, error) bool) { yield(Service{}, fmt.Errorf("%s: %w", op, err)) }
 	}
 	pager := c.services.NewListByResourceGroupPager(group, nil)
-	return pages(ctx, c.plane, op, pager, func(r armdps.IotDpsResourceClientListByResourceGroupResponse) ([]Service, *string) {
-		return fromDescriptions(r.Value), r.NextLink
+	return pages(ctx, c.plane, op, pager, func(r armdps.IotDpsResourceClientListByResourceGroupResponse) ([]Service, *string, error) {
+		return listed(r.Value, r.NextLink, fromDescription)
 	})
 }
 
@@ -97,17 +97,21 @@ func (c *SubscriptionClient) FindService(ctx context.Context, name string) (Serv
 	return Service{}, fmt.Errorf("find provisioning service %q: %w in subscription %s", name, dps.ErrNotFound, c.subscription)
 }
 
-func fromDescriptions(list []*armdps.ProvisioningServiceDescription) []Service {
-	services := make([]Service, 0, len(list))
-	for _, d := range list {
-		services = append(services, fromDescription(deref(d)))
+// listed converts a page of a list. An answer without a list is none.
+func listed[A, T any](value []*A, next *string, convert func(A) T) ([]T, *string, error) {
+	if value == nil {
+		return nil, nil, errors.New("no list in it")
 	}
-	return services
+	items := make([]T, 0, len(value))
+	for _, item := range value {
+		items = append(items, convert(deref(item)))
+	}
+	return items, next, nil
 }
 
 // pages walks through the pages of a list. A link to the next page leads to the
 // same host, or the token would go elsewhere.
-func pages[R, T any](ctx context.Context, p plane, op string, pager *runtime.Pager[R], read func(R) ([]T, *string)) iter.Seq2[T, error] {
+func pages[R, T any](ctx context.Context, p plane, op string, pager *runtime.Pager[R], read func(R) ([]T, *string, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		seen := map[string]bool{}
 		for pager.More() {
@@ -119,7 +123,11 @@ func pages[R, T any](ctx context.Context, p plane, op string, pager *runtime.Pag
 				yield(*new(T), finish(op, err))
 				return
 			}
-			items, next := read(resp)
+			items, next, err := read(resp)
+			if err != nil {
+				yield(*new(T), finish(op, err))
+				return
+			}
 			for _, item := range items {
 				if !yield(item, nil) {
 					return
