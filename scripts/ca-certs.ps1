@@ -3,7 +3,7 @@
     ca-certs.ps1 takes the place of the two published scripts of this name, the one of
     Azure/azure-iot-sdk-c and the one of Azure/iotedge (tools/CACertificates in both):
     the same functions, parameters and file names. The work is done by the program
-    certgen.
+    certgen, in one step: after an error there are the certificates of before.
 
     Needed: certgen beside this script or in PATH, or a checkout of dpskit and Go.
     Not needed: openssl, an administrator, the certificate store of Windows, Windows.
@@ -88,13 +88,20 @@ function Test-CACertsCopy([string]$name)
     return (($copy -eq 'both') -or ($copy -eq $name))
 }
 
+# Whether a name or path is a program that can be run.
+function Test-CACertsProgram([string]$name)
+{
+    return ((Test-Path -LiteralPath $name -PathType Leaf) -or
+        ($null -ne (Get-Command -Name $name -CommandType Application -ErrorAction SilentlyContinue)))
+}
+
 # The command that runs certgen: the program and its first arguments.
 function Find-CACertsProgram()
 {
     $given = Get-CACertsSetting 'CERTGEN' ''
     if ($given -ne '')
     {
-        if ($null -eq (Get-Command $given -CommandType Application -ErrorAction SilentlyContinue))
+        if (-not (Test-CACertsProgram $given))
         {
             throw ('No program "{0}", which CERTGEN names.' -f $given)
         }
@@ -113,7 +120,7 @@ function Find-CACertsProgram()
         }
         $checkout = [IO.Path]::GetDirectoryName($PSScriptRoot)
     }
-    if ($null -ne (Get-Command 'certgen' -CommandType Application -ErrorAction SilentlyContinue))
+    if (Test-CACertsProgram 'certgen')
     {
         return , @('certgen')
     }
@@ -122,7 +129,7 @@ function Find-CACertsProgram()
         $module = [IO.Path]::Combine($checkout, 'go.mod')
         if ([IO.File]::Exists($module) -and
             ([IO.File]::ReadAllLines($module) -contains 'module github.com/dpskit/dpskit') -and
-            ($null -ne (Get-Command 'go' -CommandType Application -ErrorAction SilentlyContinue)))
+            (Test-CACertsProgram 'go'))
         {
             return , @('go', '-C', $checkout, 'run', './cmd/certgen')
         }
@@ -145,8 +152,19 @@ function Set-CACertsVariable([string]$name, [object]$value)
     }
 }
 
-# Runs certgen on the folder of the certificates and returns its JSON document as an object. Secrets go to
-# certgen in its environment: arguments can be read by every user.
+# Refuses what Windows PowerShell would not hand to a program as it is: it drops empty arguments, and puts
+# quotation marks around those with blanks without a thought for what is in them.
+function Assert-CACertsArgument([string]$argument)
+{
+    if ([string]::IsNullOrEmpty($argument) -or $argument.Contains('"') -or ($argument -match '\s.*\\$'))
+    {
+        throw ('The name "{0}" is empty, has a quotation mark in it, or a blank and a backslash at its end.' -f $argument)
+    }
+}
+
+# Runs certgen on the folder of the certificates; an error of certgen ends the caller. Nothing is read from its
+# output, which Windows PowerShell would decode wrongly. Secrets go to certgen in its environment: arguments can
+# be read by every user.
 function Invoke-CACertsProgram([string]$command, [string[]]$flags, [string]$subject = '', [hashtable]$secrets = @{})
 {
     # An error text of certgen must reach the user as it is, not as an error record of PowerShell, and its exit
@@ -156,21 +174,22 @@ function Invoke-CACertsProgram([string]$command, [string[]]$flags, [string]$subj
 
     $found = Find-CACertsProgram
     $program = $found[0]
-    $arguments = @($found | Select-Object -Skip 1) + @($command, '--dir', (Get-CACertsFolder), '--output', 'json') + $flags
+    $arguments = @($found | Select-Object -Skip 1) + @($command, '--dir', (Get-CACertsFolder), '--quiet') + $flags
     if ($subject -ne '')
     {
         $arguments += @('--', $subject)
     }
     foreach ($argument in $arguments)
     {
-        if ([string]::IsNullOrEmpty($argument) -or $argument.Contains('"'))
-        {
-            throw ('The name "{0}" is empty or has a quotation mark in it.' -f $argument)
-        }
+        Assert-CACertsArgument $argument
     }
 
-    $environment = @{ 'CERTGEN_CA_PASSWORD' = $null; 'CERTGEN_KEY_PASSWORD' = $null }
-    $environment['CERTGEN_PFX_PASSWORD'] = Get-CACertsSetting 'CERTGEN_PFX_PASSWORD' '1234'
+    $environment = @{
+        'CERTGEN_CA_PASSWORD' = $null
+        'CERTGEN_KEY_PASSWORD' = $null
+        'CERTGEN_INTERMEDIATE_KEY_PASSWORD' = $null
+        'CERTGEN_PFX_PASSWORD' = (Get-CACertsSetting 'CERTGEN_PFX_PASSWORD' '1234')
+    }
     foreach ($name in @($secrets.Keys))
     {
         $environment[$name] = $secrets[$name]
@@ -180,13 +199,15 @@ function Invoke-CACertsProgram([string]$command, [string[]]$flags, [string]$subj
     {
         $before[$name] = [Environment]::GetEnvironmentVariable($name)
     }
+    # What remains when the program cannot be started at all.
+    $global:LASTEXITCODE = 126
     try
     {
         foreach ($name in @($environment.Keys))
         {
             Set-CACertsVariable $name $environment[$name]
         }
-        $output = & $program $arguments
+        & $program $arguments | Out-Null
         $code = $LASTEXITCODE
     }
     finally
@@ -200,14 +221,19 @@ function Invoke-CACertsProgram([string]$command, [string[]]$flags, [string]$subj
     {
         throw ('certgen ended with exit code {0}; its message is above.' -f $code)
     }
-    return (($output -join "`n") | ConvertFrom-Json)
 }
 
-# The certificates that a document of certgen tells of, the one that was asked for first.
-function Get-CACertsFirst([object]$document)
+# Writes files of the certificate with a name in the folder, all of them or none. A file is given as certgen's
+# flag --file wants it, with its name alone.
+function Export-CACertsFiles([string]$name, [string[]]$files)
 {
-    $list = @($document.certificates)
-    return $list[0]
+    $flags = @('--force', '--pfx-profile', (Get-CACertsSetting 'CERTGEN_PFX_PROFILE' 'modern'))
+    foreach ($file in $files)
+    {
+        $parts = $file.Split([char[]]@('='), 2)
+        $flags += @('--file', ($parts[0] + '=' + (Get-CACertsPath $parts[1])))
+    }
+    Invoke-CACertsProgram 'export' $flags $name
 }
 
 # The name in the folder of a signer that is given as one of the two scripts wants it.
@@ -236,6 +262,42 @@ function Get-CACertsSignerSecrets([string]$signer)
         return @{ 'CERTGEN_CA_PASSWORD' = (Get-CACertsSetting 'ROOT_CA_PASSWORD' '1234') }
     }
     return @{ 'CERTGEN_CA_PASSWORD' = (Get-CACertsSetting 'INTERMEDIATE_CA_PASSWORD' '1234') }
+}
+
+# What the files of a name in the folder begin with.
+function Get-CACertsStem([string]$name)
+{
+    if ($name -eq 'root')
+    {
+        return 'azure-iot-test-only.root.ca'
+    }
+    if ($name -match '^intermediate\d*$')
+    {
+        return ('azure-iot-test-only.' + $name)
+    }
+    return $name
+}
+
+# The path of the certificate with a name in the folder, or of its full chain.
+function Get-CACertsCertificatePath([string]$name, [string]$kind = '.cert.pem')
+{
+    return [IO.Path]::Combine((Get-CACertsPath 'certs'), (Get-CACertsStem $name) + $kind)
+}
+
+function Get-CACertsKeyPath([string]$name)
+{
+    return [IO.Path]::Combine((Get-CACertsPath 'private'), (Get-CACertsStem $name) + '.key.pem')
+}
+
+# Fails if the key of a signer does not open, before anything is written.
+function Assert-CACertsSigner([string]$signer)
+{
+    $ca = Resolve-CACertsSigner $signer
+    $file = Get-CACertsKeyPath $ca
+    if ([IO.File]::Exists($file))
+    {
+        Invoke-CACertsProgram 'inspect' @() $file (Get-CACertsSignerSecrets $ca)
+    }
 }
 
 # The choice between RSA and ECC is kept in a file, so that later calls need not repeat it.
@@ -271,7 +333,7 @@ function Get-CACertsPfxFlags()
     return @('--pfx', '--pfx-profile', (Get-CACertsSetting 'CERTGEN_PFX_PROFILE' 'modern'))
 }
 
-# Makes a certificate with a key and signs it. Returns what certgen tells of the first of its names.
+# Makes a certificate with a key and signs it.
 function New-CACertsSigned([string]$command, [string]$subject, [string[]]$names, [string]$signer)
 {
     $ca = Resolve-CACertsSigner $signer
@@ -282,52 +344,19 @@ function New-CACertsSigned([string]$command, [string]$subject, [string[]]$names,
     {
         $flags += @('--name', $name)
     }
-    $made = Get-CACertsFirst (Invoke-CACertsProgram $command $flags $subject (Get-CACertsSignerSecrets $ca))
-    Write-Host ('Certificate with subject CN={0} has been output to {1} and with full chain to {2}' -f $subject, $made.files.certificate, $made.files.fullChain)
-    return $made
+    Invoke-CACertsProgram $command $flags $subject (Get-CACertsSignerSecrets $ca)
+    Write-Host ('Certificate with subject CN={0} has been output to {1} and with full chain to {2}' -f $subject, (Get-CACertsCertificatePath $names[0]), (Get-CACertsCertificatePath $names[0] '-full-chain.cert.pem'))
 }
 
-# Writes the first certificate of a PEM file as DER.
-function Write-CACertsDer([string]$pemFile, [string]$derFile)
+# Writes the files of azure-iot-sdk-c beside the ones in certs and private.
+function Write-CACertsDeviceFiles([string]$deviceName)
 {
-    [IO.File]::WriteAllBytes($derFile, (Get-CACertsBytes $pemFile))
-}
-
-# The first certificate of a PEM file in DER.
-function Get-CACertsBytes([string]$pemFile)
-{
-    $pattern = '(?s)-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----'
-    $found = [regex]::Match([IO.File]::ReadAllText($pemFile), $pattern)
-    if (-not $found.Success)
-    {
-        throw ('There is no certificate in {0}.' -f $pemFile)
-    }
-    return , [Convert]::FromBase64String($found.Groups[1].Value)
-}
-
-# All certificates of a PEM file that holds a key, too, with the given line ends.
-function Get-CACertsChain([string]$pemFile, [string]$newLine)
-{
-    $text = ''
-    foreach ($found in [regex]::Matches([IO.File]::ReadAllText($pemFile), '(?s)-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----'))
-    {
-        $text += ($found.Value -replace '\r?\n', $newLine) + $newLine
-    }
-    return $text
-}
-
-# Writes the files of azure-iot-sdk-c beside the ones in certs and private. A file with a key begins as a copy of
-# the file of the key, so that it is for its owner alone from the first moment.
-function Write-CACertsDeviceFiles([string]$deviceName, [object]$files)
-{
-    $allFile = Get-CACertsPath ($deviceName + '-all.pem')
-    $publicFile = Get-CACertsPath ($deviceName + '-public.pem')
-    [IO.File]::Copy($files.pfx, (Get-CACertsPath ($deviceName + '.pfx')), $true)
-    [IO.File]::Copy($files.certificate, $publicFile, $true)
-    [IO.File]::Copy($files.key, (Get-CACertsPath ($deviceName + '-private.pem')), $true)
-    [IO.File]::Copy($files.key, $allFile, $true)
-    [IO.File]::WriteAllText($allFile, [IO.File]::ReadAllText($files.fullChain) + [IO.File]::ReadAllText($files.key))
-    Write-Host ('Certificate with subject CN={0} has been output to {1}' -f $deviceName, $publicFile)
+    Export-CACertsFiles $deviceName @(
+        ('pfx=' + $deviceName + '.pfx'),
+        ('pem:everything=' + $deviceName + '-all.pem'),
+        ('pem:key=' + $deviceName + '-private.pem'),
+        ('pem:certificate=' + $deviceName + '-public.pem'))
+    Write-Host ('Certificate with subject CN={0} has been output to {1}' -f $deviceName, (Get-CACertsPath ($deviceName + '-public.pem')))
 }
 
 function Assert-CACertsName([string]$name, [string]$what)
@@ -354,41 +383,22 @@ function Test-CACertsPrerequisites([bool]$printMsg = $true)
     }
 }
 
-function New-CACertsIntermediates([string]$rootPassword)
+# Makes a root, or takes one, and three intermediates in one step. algorithm is that of all later keys, too.
+function New-CACertsAuthorities([string[]]$rootFlags, [string]$algorithm, [hashtable]$secrets)
 {
-    $issuer = 'root'
-    $issuerPassword = $rootPassword
-    $password = Get-CACertsSetting 'INTERMEDIATE_CA_PASSWORD' '1234'
-    foreach ($number in 1..3)
-    {
-        $commonName = 'Azure IoT CA TestOnly Intermediate {0} CA' -f $number
-        $name = Resolve-CACertsSigner ('CN=' + $commonName)
-        $flags = @('--ca', $issuer, '--cn', $commonName, '--force') + (Get-CACertsPfxFlags)
-        $flags += Get-CACertsKeyFlags (Get-CACertsCertUseRsa)
-        $secrets = @{ 'CERTGEN_CA_PASSWORD' = $issuerPassword; 'CERTGEN_KEY_PASSWORD' = $password }
-        $made = Get-CACertsFirst (Invoke-CACertsProgram 'intermediate' $flags $name $secrets)
-        if (Test-CACertsCopy 'azure-iot-sdk-c')
-        {
-            [IO.File]::Copy($made.files.certificate, (Get-CACertsPath ('Intermediate{0}.pem' -f $number)), $true)
-        }
-        $issuer = $name
-        $issuerPassword = $password
-    }
-}
-
-function Write-CACertsRootFiles([object]$made)
-{
-    if (Test-CACertsCopy 'azure-iot-sdk-c')
-    {
-        [IO.File]::Copy($made.files.certificate, (Get-CACertsPath 'RootCA.pem'), $true)
-        Write-CACertsDer $made.files.certificate (Get-CACertsPath 'RootCA.cer')
-    }
-}
-
-# What the root and all that is below it are made with from now on.
-function Set-CACertsAlgorithm([string]$algorithm)
-{
+    $forSdk = Test-CACertsCopy 'azure-iot-sdk-c'
+    $flags = $rootFlags + @('--intermediates', '3', '--intermediate-cn', 'Azure IoT CA TestOnly Intermediate {n} CA', '--force')
+    $flags += (Get-CACertsPfxFlags) + (Get-CACertsKeyFlags ($algorithm -eq 'rsa'))
+    $secrets['CERTGEN_INTERMEDIATE_KEY_PASSWORD'] = Get-CACertsSetting 'INTERMEDIATE_CA_PASSWORD' '1234'
+    Invoke-CACertsProgram 'init' $flags '' $secrets
     [IO.File]::WriteAllText((Get-CACertsPath 'algorithmUsed.txt'), $algorithm.ToLowerInvariant() + "`n")
+    if ($forSdk)
+    {
+        Export-CACertsFiles 'root' @('pem:certificate=RootCA.pem', 'der=RootCA.cer')
+        Export-CACertsFiles 'intermediate' @('pem:certificate=Intermediate1.pem')
+        Export-CACertsFiles 'intermediate2' @('pem:certificate=Intermediate2.pem')
+        Export-CACertsFiles 'intermediate3' @('pem:certificate=Intermediate3.pem')
+    }
 }
 
 <#
@@ -402,12 +412,8 @@ function New-CACertsCertChain([Parameter(Mandatory = $true)][ValidateSet('rsa', 
 {
     $ErrorActionPreference = 'Stop'
     Write-Host ('Making the certificates in {0}' -f (Get-CACertsFolder))
-    $password = Get-CACertsSetting 'ROOT_CA_PASSWORD' '1234'
-    $flags = @('--cn', 'Azure IoT CA TestOnly Root CA', '--force') + (Get-CACertsKeyFlags ($algorithm -eq 'rsa'))
-    $made = Get-CACertsFirst (Invoke-CACertsProgram 'root' $flags '' @{ 'CERTGEN_KEY_PASSWORD' = $password })
-    Set-CACertsAlgorithm $algorithm
-    Write-CACertsRootFiles $made
-    New-CACertsIntermediates $password
+    $secrets = @{ 'CERTGEN_KEY_PASSWORD' = (Get-CACertsSetting 'ROOT_CA_PASSWORD' '1234') }
+    New-CACertsAuthorities @('--root-cn', 'Azure IoT CA TestOnly Root CA') $algorithm $secrets
     Write-Host 'Success'
 }
 
@@ -437,25 +443,30 @@ function Install-RootCACertificate(
     }
     $certificate = (Resolve-Path -LiteralPath $rootCAFile).ProviderPath
     $key = (Resolve-Path -LiteralPath $rootCAKeyFile).ProviderPath
-    $flags = @('--ca-cert', $certificate, '--ca-key', $key, '--force')
     $secrets = @{ 'CERTGEN_CA_PASSWORD' = $password; 'CERTGEN_KEY_PASSWORD' = $password }
-    $made = Get-CACertsFirst (Invoke-CACertsProgram 'root' $flags '' $secrets)
-    Set-CACertsAlgorithm $algorithm
-    Write-CACertsRootFiles $made
-    New-CACertsIntermediates $password
+    New-CACertsAuthorities @('--ca-cert', $certificate, '--ca-key', $key) $algorithm $secrets
     Write-Host 'Success'
 }
 
-# The certificate of the folder with a subject such as "CN=Azure IoT CA TestOnly Root CA".
+<#
+    .SYNOPSIS
+    The certificate of the folder with a subject such as "CN=Azure IoT CA TestOnly Root CA".
+#>
 function Get-CACertsCertBySubjectName([string]$subjectName)
 {
     $ErrorActionPreference = 'Stop'
-    $document = Invoke-CACertsProgram 'list' @()
-    foreach ($entry in @($document.certificates))
+    $folder = Get-CACertsPath 'certs'
+    $files = @()
+    if ([IO.Directory]::Exists($folder))
     {
-        if ($entry.subject -eq $subjectName)
+        $files = @([IO.Directory]::GetFiles($folder, '*.cert.pem') | Sort-Object)
+    }
+    foreach ($file in $files)
+    {
+        $certificate = New-Object -TypeName System.Security.Cryptography.X509Certificates.X509Certificate2 -ArgumentList $file
+        if ($certificate.Subject -eq $subjectName)
         {
-            return New-Object System.Security.Cryptography.X509Certificates.X509Certificate2 -ArgumentList @(, (Get-CACertsBytes $entry.files.certificate))
+            return $certificate
         }
     }
     throw ('Unable to find certificate with subjectName {0}' -f $subjectName)
@@ -480,12 +491,11 @@ function New-CACertsVerificationCert([Parameter(Mandatory = $true)][string]$requ
     {
         $names += 'iot-device-verification-code'
     }
-    $made = New-CACertsSigned 'verification' $code $names 'root'
+    New-CACertsSigned 'verification' $code $names 'root'
     if (Test-CACertsCopy 'azure-iot-sdk-c')
     {
-        $output = Get-CACertsPath 'verifyCert4.cer'
-        Write-CACertsDer $made.files.certificate $output
-        Write-Host ('Certificate with subject CN={0} has been output to {1}' -f $code, $output)
+        Export-CACertsFiles 'verification-code' @('der=verifyCert4.cer')
+        Write-Host ('Certificate with subject CN={0} has been output to {1}' -f $code, (Get-CACertsPath 'verifyCert4.cer'))
     }
 }
 
@@ -511,24 +521,27 @@ function New-CACertsDevice(
         New-CACertsEdgeDevice $deviceName $signingCertSubject
         return
     }
+    $edgeSigner = 'intermediate'
+    $sdkSigner = 'root'
+    if ($signingCertSubject -ne '')
+    {
+        $edgeSigner = $signingCertSubject
+        $sdkSigner = $signingCertSubject
+    }
+    if ((Test-CACertsCopy 'iotedge') -and (Test-CACertsCopy 'azure-iot-sdk-c'))
+    {
+        # Two certificates or none.
+        Assert-CACertsSigner $edgeSigner
+        Assert-CACertsSigner $sdkSigner
+    }
     if (Test-CACertsCopy 'iotedge')
     {
-        $signer = $signingCertSubject
-        if ($signer -eq '')
-        {
-            $signer = 'intermediate'
-        }
-        New-CACertsSigned 'device' $deviceName @('iot-device-' + $deviceName) $signer | Out-Null
+        New-CACertsSigned 'device' $deviceName @('iot-device-' + $deviceName) $edgeSigner
     }
     if (Test-CACertsCopy 'azure-iot-sdk-c')
     {
-        $signer = $signingCertSubject
-        if ($signer -eq '')
-        {
-            $signer = 'root'
-        }
-        $made = New-CACertsSigned 'device' $deviceName @($deviceName) $signer
-        Write-CACertsDeviceFiles $deviceName $made.files
+        New-CACertsSigned 'device' $deviceName @($deviceName) $sdkSigner
+        Write-CACertsDeviceFiles $deviceName
     }
 }
 
@@ -556,10 +569,10 @@ function New-CACertsEdgeDevice(
     {
         $names += $deviceName
     }
-    $made = New-CACertsSigned 'edge-ca' $deviceName $names $signer
+    New-CACertsSigned 'edge-ca' $deviceName $names $signer
     if (Test-CACertsCopy 'azure-iot-sdk-c')
     {
-        Write-CACertsDeviceFiles $deviceName $made.files
+        Write-CACertsDeviceFiles $deviceName
     }
 }
 
@@ -573,7 +586,7 @@ function New-CACertsEdgeDeviceCA(
 {
     $ErrorActionPreference = 'Stop'
     $deviceName = Assert-CACertsName $deviceName 'The device name'
-    New-CACertsSigned 'edge-ca' $deviceName @('iot-edge-device-ca-' + $deviceName) $issuerPrefix | Out-Null
+    New-CACertsSigned 'edge-ca' $deviceName @('iot-edge-device-ca-' + $deviceName) $issuerPrefix
 }
 
 <#
@@ -586,7 +599,7 @@ function New-CACertsEdgeDeviceIdentity(
 {
     $ErrorActionPreference = 'Stop'
     $deviceName = Assert-CACertsName $deviceName 'The device name'
-    New-CACertsSigned 'edge-identity' $deviceName @('iot-edge-device-identity-' + $deviceName) $issuerPrefix | Out-Null
+    New-CACertsSigned 'edge-identity' $deviceName @('iot-edge-device-identity-' + $deviceName) $issuerPrefix
 }
 
 <#
@@ -599,7 +612,7 @@ function New-CACertsEdgeServer(
 {
     $ErrorActionPreference = 'Stop'
     $hostName = Assert-CACertsName $hostName 'The host name'
-    New-CACertsSigned 'server' $hostName @('iot-edge-server-' + $hostName) $issuerPrefix | Out-Null
+    New-CACertsSigned 'server' $hostName @('iot-edge-server-' + $hostName) $issuerPrefix
 }
 
 <#
@@ -611,8 +624,9 @@ function New-CACertsEdgeServer(
 function Write-CACertsCertificatesToEnvironment([string]$deviceName, [string]$iothubName, [bool]$useIntermediate)
 {
     $ErrorActionPreference = 'Stop'
-    $key = [IO.File]::ReadAllText((Get-CACertsPath ($deviceName + '-private.pem')))
-    $env:IOTHUB_CA_X509_PUBLIC = Get-CACertsChain (Get-CACertsPath ($deviceName + '-all.pem')) "`r`n"
+    $chain = [IO.File]::ReadAllText((Get-CACertsCertificatePath $deviceName '-full-chain.cert.pem'))
+    $key = [IO.File]::ReadAllText((Get-CACertsKeyPath $deviceName))
+    $env:IOTHUB_CA_X509_PUBLIC = $chain -replace '\r?\n', "`r`n"
     $env:IOTHUB_CA_X509_PRIVATE_KEY = $key -replace '\r?\n', "`r`n"
     $env:IOTHUB_CA_CONNECTION_STRING_TO_DEVICE = 'HostName={0};DeviceId={1};x509=true' -f $iothubName, $deviceName
     $env:IOTHUB_CA_USE_ECC = '1'
@@ -631,19 +645,11 @@ function Write-CACertsCertificatesToEnvironment([string]$deviceName, [string]$io
 function Write-CACertsCertificatesForEdgeDevice([string]$deviceName)
 {
     $ErrorActionPreference = 'Stop'
-    $certs = Get-CACertsPath 'certs'
-    $private = Get-CACertsPath 'private'
-    [IO.Directory]::CreateDirectory($certs) | Out-Null
-    [IO.Directory]::CreateDirectory($private) | Out-Null
-    $chainFile = [IO.Path]::Combine($certs, 'new-edge-device-full-chain.cert.pem')
-    $rootFile = [IO.Path]::Combine($certs, 'azure-iot-test-only.root.ca.cert.pem')
-    [IO.File]::Copy((Get-CACertsPath ($deviceName + '-public.pem')), [IO.Path]::Combine($certs, 'new-edge-device.cert.pem'), $true)
-    [IO.File]::Copy((Get-CACertsPath ($deviceName + '-private.pem')), [IO.Path]::Combine($private, 'new-edge-device.key.pem'), $true)
-    [IO.File]::WriteAllText($chainFile, (Get-CACertsChain (Get-CACertsPath ($deviceName + '-all.pem')) "`n"))
-    if (-not [IO.File]::Exists($rootFile))
+    foreach ($kind in @('.cert.pem', '-full-chain.cert.pem'))
     {
-        [IO.File]::Copy((Get-CACertsPath 'RootCA.pem'), $rootFile)
+        [IO.File]::Copy((Get-CACertsCertificatePath $deviceName $kind), (Get-CACertsCertificatePath 'new-edge-device' $kind), $true)
     }
+    [IO.File]::Copy((Get-CACertsKeyPath $deviceName), (Get-CACertsKeyPath 'new-edge-device'), $true)
     Write-Host 'Success'
 }
 

@@ -3,9 +3,9 @@ package scripts
 import (
 	"bytes"
 	"crypto/x509"
+	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -14,22 +14,34 @@ import (
 )
 
 // powerShell runs lines of PowerShell after the functions are loaded, as the
-// tutorials do. It skips the test where there is no PowerShell.
+// tutorials do. Where there is no PowerShell, it runs them by the reading of the
+// language in testdata/node/model.mjs.
 func (c call) powerShell(t *testing.T, lines ...string) result {
 	t.Helper()
+	file := filepath.Join(t.TempDir(), "test.ps1")
+	text := "Set-StrictMode -Version 2.0\n$ErrorActionPreference = 'Stop'\n. '" +
+		strings.ReplaceAll(filepath.Join(scriptDir, "ca-certs.ps1"), "'", "''") + "'\n" + strings.Join(lines, "\n") + "\n"
+	writeFile(t, file, text, 0o644)
 	for _, program := range []string{"pwsh", "powershell"} {
-		path, err := exec.LookPath(program)
-		if err != nil {
-			continue
+		if path, err := exec.LookPath(program); err == nil {
+			return c.exec(t, path, "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File", file)
 		}
-		file := filepath.Join(t.TempDir(), "test.ps1")
-		text := "Set-StrictMode -Version 2.0\n$ErrorActionPreference = 'Stop'\n. '" +
-			strings.ReplaceAll(filepath.Join(scriptDir, "ca-certs.ps1"), "'", "''") + "'\n" + strings.Join(lines, "\n") + "\n"
-		writeFile(t, file, text, 0o644)
-		return c.exec(t, path, "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File", file)
 	}
-	t.Skip("PowerShell is not installed: ca-certs.ps1 was not run")
-	return result{}
+	return c.node(t, "model.mjs", file)
+}
+
+// node runs a program of testdata/node.
+func (c call) node(t *testing.T, program string, args ...string) result {
+	t.Helper()
+	dir := filepath.Join(scriptDir, "testdata", "node")
+	_, err := os.Stat(filepath.Join(dir, "node_modules", "tree-sitter-powershell"))
+	if err == nil {
+		_, err = exec.LookPath("node")
+	}
+	if err != nil {
+		t.Skip("neither PowerShell nor node with its packages is here (npm ci --ignore-scripts in scripts/testdata/node): ca-certs.ps1 was not run")
+	}
+	return c.exec(t, "node", append([]string{filepath.Join(dir, program)}, args...)...)
 }
 
 func (c call) mustPowerShell(t *testing.T, lines ...string) result {
@@ -86,11 +98,7 @@ func checkPowerShellDevice(t *testing.T, dir, name, cn string, signers ...string
 		t.Errorf("%s holds %d certificates, want %d", all, len(got), len(chain))
 	}
 	for _, file := range []string{name + "-private.pem", name + "-all.pem"} {
-		data := readFile(t, filepath.Join(dir, file))
-		if i := bytes.LastIndex(data, []byte("-----BEGIN ")); i >= 0 {
-			data = data[i:]
-		}
-		if key, err := pki.ParseKey(data, nil); err != nil || !pki.KeyMatches(leaf, key) {
+		if key, err := pki.ParseKey(readFile(t, filepath.Join(dir, file)), nil); err != nil || !pki.KeyMatches(leaf, key) {
 			t.Errorf("%s does not hold the key: %v", file, err)
 		}
 		checkMode(t, filepath.Join(dir, file), 0o600)
@@ -204,64 +212,64 @@ func TestPowerShellRefuses(t *testing.T) {
 	checkSame(t, before, files(t, c.dir))
 }
 
-// What can be told without PowerShell: the functions of both copies are there,
-// the text is one that Windows PowerShell 5.1 reads, and every flag is one that
-// certgen knows.
-func TestPowerShellText(t *testing.T) {
-	text := string(readFile(t, filepath.Join(scriptDir, "ca-certs.ps1")))
-	for _, name := range []string{
-		"Test-CACertsPrerequisites", "New-CACertsCertChain", "New-CACertsVerificationCert", "New-CACertsDevice",
-		"New-CACertsEdgeDevice", "Write-CACertsCertificatesToEnvironment", "Write-CACertsCertificatesForEdgeDevice",
-		"Get-CACertsCertUseRsa", "Get-CACertsCertBySubjectName", "New-CACertsEdgeDeviceIdentity", "New-CACertsEdgeDeviceCA",
-		"New-CACertsEdgeServer", "Install-RootCACertificate",
-	} {
-		if !regexp.MustCompile(`(?m)^function ` + name + `\(`).MatchString(text) {
-			t.Errorf("no function %s", name)
-		}
+// After an error there are the files of before, whatever the function makes.
+func TestPowerShellAllOrNothing(t *testing.T) {
+	dir := t.TempDir()
+	call{dir: dir}.mustPowerShell(t, "New-CACertsCertChain ecc", "New-CACertsDevice dev")
+	before := files(t, dir)
+	tests := []struct {
+		env  string
+		line string
+	}{
+		{"DEFAULT_VALIDITY_DAYS=0", "New-CACertsCertChain rsa"},
+		{"CERTGEN_PFX_PROFILE=weak", "New-CACertsCertChain ecc"},
+		{"ROOT_CA_PASSWORD=guess", "New-CACertsDevice dev"}, // the intermediate could sign
+		{"INTERMEDIATE_CA_PASSWORD=guess", "New-CACertsDevice dev"},
+		{"ROOT_CA_PASSWORD=guess", "New-CACertsVerificationCert CODE"},
+		{"INTERMEDIATE_CA_PASSWORD=guess", "New-CACertsEdgeDevice gw"},
+		{"CERTGEN=" + os.DevNull, "New-CACertsEdgeDevice gw"},
+		{"CERTGEN_COPY=other", "New-CACertsCertChain ecc"},
 	}
-	for i, line := range strings.Split(text, "\n") {
-		for _, r := range line {
-			if r > '~' || r < ' ' {
-				t.Errorf("line %d has %q, which Windows PowerShell reads otherwise", i+1, r)
+	for _, tt := range tests {
+		if r := (call{dir: dir, env: []string{tt.env}}).powerShell(t, tt.line); r.code == 0 {
+			t.Errorf("%s, %s: exit code 0\n%s", tt.env, tt.line, r.stdout)
+		}
+		checkSame(t, before, files(t, dir))
+	}
+}
+
+// The files of one copy alone, in another folder.
+func TestPowerShellCopies(t *testing.T) {
+	tests := []struct {
+		copied       string
+		there, other []string
+	}{
+		{"azure-iot-sdk-c", []string{"RootCA.cer", "Intermediate3.pem", "dev-all.pem", "gw.pfx", "verifyCert4.cer"}, []string{
+			"certs/iot-device-dev.cert.pem", "certs/iot-edge-device-gw.cert.pem", "certs/iot-device-verification-code.cert.pem",
+		}},
+		{"iotedge", []string{
+			"certs/iot-device-dev.cert.pem", "certs/iot-edge-device-gw.cert.pem", "certs/iot-device-verification-code.cert.pem",
+			"private/iot-device-dev.key.pem", "certs/iot-device-dev-full-chain.cert.pem",
+		}, []string{"RootCA.cer", "Intermediate3.pem", "dev-all.pem", "gw.pfx", "verifyCert4.cer", "certs/dev.cert.pem"}},
+	}
+	for _, tt := range tests {
+		dir := t.TempDir()
+		out := filepath.Join(dir, "some where", "else")
+		c := call{dir: dir, env: []string{"CERTGEN_COPY=" + tt.copied, "CERTIFICATE_OUTPUT_DIR=" + out}}
+		c.mustPowerShell(t, "New-CACertsCertChain ecc", "New-CACertsDevice dev", "New-CACertsEdgeDevice gw", "New-CACertsVerificationCert CODE")
+		got := files(t, out)
+		for _, name := range tt.there {
+			if got[name] == "" {
+				t.Errorf("%s: no %s", tt.copied, name)
 			}
 		}
-		if later := regexp.MustCompile(`\?\?|\?\.|&&|\|\||ForEach-Object -Parallel|-AsHashtable`).FindString(line); later != "" {
-			t.Errorf("line %d has %q, which Windows PowerShell does not know", i+1, later)
-		}
-		if strings.Contains(line, "openssl") && i > 20 {
-			t.Errorf("line %d calls openssl", i+1)
-		}
-	}
-	commands := map[string][]string{
-		"root":         {"--cn", "--force", "--key-type", "--days", "--ca-cert", "--ca-key", "--dir", "--output"},
-		"intermediate": {"--ca", "--cn", "--force", "--pfx", "--pfx-profile", "--key-type", "--days", "--dir", "--output"},
-		"device":       {"--ca", "--force", "--pfx", "--pfx-profile", "--key-type", "--days", "--name", "--dir", "--output"},
-		"list":         {"--dir", "--output"},
-	}
-	for _, like := range []string{"verification", "edge-ca", "edge-identity", "server"} {
-		commands[like] = commands["device"]
-	}
-	used := map[string]bool{}
-	for _, found := range regexp.MustCompile(`'(--[a-z-]+)'`).FindAllStringSubmatch(text, -1) {
-		used[found[1]] = true
-	}
-	for command, flags := range commands {
-		help := call{dir: t.TempDir()}.exec(t, filepath.Join(programDir, programName), command, "--help").stdout
-		if !strings.Contains(text, "'"+command+"'") {
-			t.Errorf("the script never calls certgen %s", command)
-		}
-		for _, flag := range flags {
-			if !strings.Contains(help, flag) || !used[flag] {
-				t.Errorf("certgen %s: flag %s is used %v", command, flag, used[flag])
+		for _, name := range tt.other {
+			if _, ok := got[name]; ok {
+				t.Errorf("%s: %s is there", tt.copied, name)
 			}
 		}
-	}
-	for _, flags := range commands {
-		for _, flag := range flags {
-			delete(used, flag)
+		if here := files(t, dir); len(here) != len(got) {
+			t.Errorf("%s: files beside the folder: %d and %d", tt.copied, len(here), len(got))
 		}
-	}
-	if len(used) > 0 {
-		t.Errorf("flags that no command is known to take: %v", used)
 	}
 }
