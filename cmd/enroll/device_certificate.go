@@ -74,7 +74,13 @@ func (o *registerOptions) readCert(ctx context.Context, env *cliapp.Env) (doctor
 	source, err := doctor.Read(o.Cert, data, nil)
 	if errors.Is(err, pki.ErrPassphraseRequired) || err == nil && source.KeyLocked && o.Key == "" {
 		source, err = doctor.Read(o.Cert, data, &doctor.ReadOptions{
-			PFXPassword:   func() ([]byte, error) { return secretOf(ctx, env, o.pfxPassword()) },
+			PFXPassword: func() ([]byte, error) {
+				secret, err := secretOf(ctx, env, o.pfxPassword())
+				if errors.Is(err, pki.ErrPassphraseRequired) {
+					err = fmt.Errorf("the pfx needs a password: %w", err)
+				}
+				return secret, err
+			},
 			KeyPassphrase: func() ([]byte, error) { return secretOf(ctx, env, o.KeyPassword) },
 		})
 	}

@@ -133,6 +133,65 @@ func TestRegisterFlags(t *testing.T) {
 	}
 }
 
+func TestRegisterManyFlags(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(file, []byte("a2V5\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	many := func(change func(*registerOptions)) registerOptions {
+		o := registerOptions{
+			Connect: connectOptions{Timeout: defaultTimeout}, KeyPassword: cliapp.SecretSource{Env: envKeyPassword}, Transport: "https", Output: cliapp.FormatTSV,
+			Many: &manyOptions{Dir: defaultDir, Start: 1, Concurrency: 16, MaxWait: 10 * time.Minute},
+		}
+		change(&o)
+		return o
+	}
+	for name, tt := range map[string]struct {
+		args string
+		want registerOptions
+		code int
+	}{
+		"a workspace": {"--from-workspace", many(func(o *registerOptions) { o.Many.FromWorkspace = true }), 0},
+		"all of it": {"w --from-workspace --id a* --id b --concurrency 99 --report r.csv --force --dry-run --timeout 9s --transport mqtt -o json --payload [] --key-password-file p", many(func(o *registerOptions) {
+			o.Connect.DryRun, o.Connect.Timeout, o.Payload, o.Transport, o.Output, o.KeyPassword.File = true, 9*time.Second, "[]", "mqtt", "json", "p"
+			*o.Many = manyOptions{FromWorkspace: true, Dir: "w", IDs: []string{"a*", "b"}, Start: 1, Concurrency: 99, Report: "r.csv", Force: true, MaxWait: 9 * time.Second}
+		}), 0},
+		"numbered": {"--count 9 --prefix d- --start 7 --dir w", many(func(o *registerOptions) {
+			o.Many.Count, o.Many.Prefix, o.Many.Start, o.Many.Dir = 9, "d-", 7, "w"
+		}), 0},
+		"numbered in a workspace": {"--count 9 --prefix d- --from-workspace w", many(func(o *registerOptions) {
+			o.Many.Count, o.Many.Prefix, o.Many.FromWorkspace, o.Many.Dir = 9, "d-", true, "w"
+		}), 0},
+		"by the key of a group": {"--count 9 --prefix d- --group-key-file " + file, many(func(o *registerOptions) {
+			o.Many.Count, o.Many.Prefix, o.GroupKey = 9, "d-", "a2V5"
+		}), 0},
+		"neither":            {"", registerOptions{}, 2},
+		"not a number":       {"--count many --prefix d-", registerOptions{}, 2},
+		"ids of one":         {"d-1 --id d-2", registerOptions{}, 2},
+		"a key of one":       {"--count 9 --prefix d- --key k", registerOptions{}, 2},
+		"from before 0":      {"--count 9 --prefix d- --start -1", registerOptions{}, 2},
+		"too many":           {"--count 10000001 --prefix d-", registerOptions{}, 2},
+		"no time":            {"--from-workspace --timeout 0s", registerOptions{}, 2},
+		"a transport of old": {"--from-workspace --transport amqp", registerOptions{}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got registerOptions
+			code := parse(t, func(env *cliapp.Env) *cli.Command {
+				return newRegisterCmd(env, func(_ context.Context, _ *cliapp.Env, o registerOptions) error {
+					got = o
+					return nil
+				})
+			}, append([]string{"register"}, strings.Fields(tt.args)...)...)
+			if code != tt.code {
+				t.Errorf("exit code = %d, want %d", code, tt.code)
+			}
+			if diff := cmp.Diff(tt.want, got, ignoreLogger, cmpopts.EquateEmpty()); tt.want.Many != nil && diff != "" {
+				t.Errorf("options (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestConnect(t *testing.T) {
 	const azure = "HostName=my-dps.azure-devices-provisioning.net;SharedAccessKeyName=p;SharedAccessKey=c2VjcmV0"
 	const ambient = "HostName=of-the-environment.azure-devices-provisioning.net;SharedAccessKeyName=p;SharedAccessKey=c2VjcmV0"
