@@ -88,11 +88,14 @@ function Test-CACertsCopy([string]$name)
     return (($copy -eq 'both') -or ($copy -eq $name))
 }
 
-# Whether a name or path is a program that can be run.
+# Whether a program can be run: a path leads to it, a name is found in PATH and not in the current folder.
 function Test-CACertsProgram([string]$name)
 {
-    return ((Test-Path -LiteralPath $name -PathType Leaf) -or
-        ($null -ne (Get-Command -Name $name -CommandType Application -ErrorAction SilentlyContinue)))
+    if ($name -match '[\\/]')
+    {
+        return (Test-Path -LiteralPath $name -PathType Leaf)
+    }
+    return ($null -ne (Get-Command -Name $name -CommandType Application -ErrorAction SilentlyContinue))
 }
 
 # The command that runs certgen: the program and its first arguments.
@@ -463,10 +466,13 @@ function Get-CACertsCertBySubjectName([string]$subjectName)
     }
     foreach ($file in $files)
     {
-        $certificate = New-Object -TypeName System.Security.Cryptography.X509Certificates.X509Certificate2 -ArgumentList $file
-        if ($certificate.Subject -eq $subjectName)
+        if (-not ($file -match '(-full-chain|\.chain\.ca)\.cert\.pem$'))
         {
-            return $certificate
+            $certificate = New-Object -TypeName System.Security.Cryptography.X509Certificates.X509Certificate2 -ArgumentList $file
+            if ($certificate.Subject -eq $subjectName)
+            {
+                return $certificate
+            }
         }
     }
     throw ('Unable to find certificate with subjectName {0}' -f $subjectName)
