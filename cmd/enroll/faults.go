@@ -8,13 +8,14 @@ import (
 // faultHelp is the short form of what package fault documents.
 const faultHelp = "A --fault RULE is settings with commas between them. Which requests it hits:\n" +
 	"plane=service|device|arm, op=GLOB (put-enrollment, get-group, query-*, register, poll,\n" +
-	"generate-code, ...), id=GLOB, nth=N, after=N, times=N, percent=P, per-id (count for each\n" +
+	"generate-code, ...; connect is the CONNECT of MQTT, never meant by *), id=GLOB, nth=N, after=N, times=N, percent=P, per-id (count for each\n" +
 	"id). What becomes of them: status=N[,code=N][,committed], reset, close, drop-ack (do it,\n" +
 	"lose the answer), close-after=BYTES, truncate, assigning=N|forever, throttle=N/PERIOD; or\n" +
 	"only retry-after=SECONDS|date:SECONDS|Nms|absent|garbage, delay=TIME, slow=TIME. The word\n" +
 	"real-throttle stands for the limits of the service. Answers carry x-emulator-fault; the\n" +
 	"same --fault-seed gives the same decisions.\n\n" +
 	"   enroll emulator --fault op=put-*,percent=30,drop-ack --fault-seed 7\n" +
+	"   enroll emulator --fault op=connect,nth=1,per-id,status=503\n" +
 	"   enroll emulator --fault real-throttle --fault op=register,nth=1,per-id,status=503,retry-after=2"
 
 // parseFaults reads the rules of --fault.

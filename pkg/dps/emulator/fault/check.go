@@ -24,17 +24,14 @@ func (r Rule) Check() error {
 	if err := r.Do.check(); err != nil {
 		return err
 	}
-	if r.Do.Kind == Assigning && !Glob(orStar(r.Match.Op), "poll") {
+	if r.Do.Kind == Assigning && !r.Match.Names("poll") {
 		return fmt.Errorf("assigning: op %q never is poll", r.Match.Op)
 	}
-	return nil
-}
-
-func orStar(glob string) string {
-	if glob == "" {
-		return "*"
+	d := r.Do
+	if r.Match.Op == Connect && (d.Kind == Truncate || d.Committed || d.Code != 0 || d.RetryAfter != "") {
+		return fmt.Errorf("op %s: truncate, committed, code and retry-after have no place in its answer", Connect)
 	}
-	return glob
+	return nil
 }
 
 func (m Match) check() error {
@@ -44,7 +41,7 @@ func (m Match) check() error {
 		return fmt.Errorf("plane %q: want service, device or arm", m.Plane)
 	}
 	known := Operations(m.Plane)
-	if !slices.ContainsFunc(known, func(op string) bool { return Glob(orStar(m.Op), op) }) {
+	if !slices.ContainsFunc(known, m.Names) {
 		return fmt.Errorf("op %q: matches none of %s", m.Op, strings.Join(known, ", "))
 	}
 	if m.Nth < 0 || m.After < 0 || m.Times < 0 {

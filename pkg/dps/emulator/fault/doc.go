@@ -59,6 +59,18 @@
 // retry-after=date: and Nms become absent. reset, close and drop-ack come
 // instead of PUBACK; bytes and pieces are those of the answering PUBLISH.
 //
+// op=connect is the CONNECT of a device over MQTT, with or without WebSocket; its
+// id is the registration id in the user name. Only rules that name it hit it: *
+// does not. With reset and close the connection ends before CONNACK and without a
+// look at the credential; with drop-ack after that look, still without CONNACK.
+// close-after=N sends N bytes of the four of CONNACK, so that 4 closes a
+// connection that the device takes for good. status= and throttle= refuse it:
+// CONNACK 5 (not authorized) for 401 and 403, 3 (server unavailable) for all
+// others. delay= and slow= hold CONNACK back.
+//
+//	op=connect,nth=1,per-id,status=503
+//	op=connect,percent=20,close-after=4
+//
 // # Reproducible
 //
 // Whether a request is hit depends on the rules, the seed, and which request of

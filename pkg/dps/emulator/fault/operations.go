@@ -5,6 +5,10 @@ import (
 	"slices"
 )
 
+// Connect is the operation of opening a connection over MQTT. A rule is about it
+// only if it names it: wildcards stand for requests.
+const Connect = "connect"
+
 // operations are the names of what clients can ask for.
 var operations = map[string]Plane{
 	"get-enrollment": Service, "put-enrollment": Service, "delete-enrollment": Service,
@@ -13,7 +17,7 @@ var operations = map[string]Plane{
 	"query-groups": Service, "bulk-groups": Service, "attest-group": Service,
 	"get-registration": Service, "delete-registration": Service, "query-registrations": Service,
 
-	"register": Device, "poll": Device, "look-up": Device,
+	"register": Device, "poll": Device, "look-up": Device, Connect: Device,
 
 	"list-services": ARM, "get-service": ARM, "list-keys": ARM, "get-key": ARM,
 	"list-certificates": ARM, "get-certificate": ARM, "put-certificate": ARM, "delete-certificate": ARM,
@@ -30,6 +34,14 @@ func Operations(p Plane) []string {
 		}
 	}
 	return names
+}
+
+// Names reports whether m is about an operation.
+func (m Match) Names(op string) bool {
+	if op == Connect {
+		return m.Op == Connect
+	}
+	return m.Op == "" || Glob(m.Op, op)
 }
 
 // Glob reports whether pattern, where * is any text and ? any one byte, matches

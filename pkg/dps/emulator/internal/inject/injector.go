@@ -130,7 +130,7 @@ func (in *Injector) Decide(r Request) *Decision {
 func (r *rule) matches(req Request) bool {
 	m := r.Match
 	return (m.Plane == fault.Any || m.Plane == req.Plane) &&
-		(m.Op == "" || fault.Glob(m.Op, req.Op)) &&
+		m.Names(req.Op) &&
 		(m.ID == "" || fault.Glob(strings.ToLower(m.ID), req.ID))
 }
 

@@ -26,7 +26,8 @@ const (
 )
 
 // connect judges CONNECT as far as the service does: whether the parts fit each
-// other, and a token. A certificate is judged when the device registers.
+// other, and a token. A certificate is judged when the device registers. What is
+// left to do is CONNACK.
 func (se *session) connect(ctx context.Context, p connect) error {
 	code, err := se.judge(ctx, p)
 	if err != nil {
@@ -41,7 +42,7 @@ func (se *session) connect(ctx context.Context, p connect) error {
 		se.owner += state.Thumbprint(se.call.Chain[0].Raw)
 	}
 	se.server.takeOver(se)
-	return se.write(encodeConnack(accepted))
+	return nil
 }
 
 // judge fills in the call. With an error comes the return code that it has.

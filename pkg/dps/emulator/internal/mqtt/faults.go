@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -20,9 +21,11 @@ type strike struct {
 
 // decide asks the rules about a request.
 func (se *session) decide(ctx context.Context, r request) strike {
-	req := inject.Request{
-		Plane: fault.Device, Op: r.name(), ID: se.call.RegistrationID, Operation: r.operationID, Transport: se.transport,
-	}
+	return se.decideAbout(ctx, inject.Request{Op: r.name(), ID: se.call.RegistrationID, Operation: r.operationID})
+}
+
+func (se *session) decideAbout(ctx context.Context, req inject.Request) strike {
+	req.Plane, req.Transport = fault.Device, se.transport
 	d := se.server.config.Faults.Decide(req)
 	if d == nil {
 		return strike{}
@@ -46,6 +49,40 @@ func (se *session) before(ctx context.Context, s strike) error {
 		return errDone
 	}
 	return nil
+}
+
+// connectStruck answers CONNECT as the fault has it. An error ends the
+// connection.
+func (se *session) connectStruck(ctx context.Context, p connect) error {
+	user, _ := parseUserName(p.userName)
+	s := se.decideAbout(ctx, inject.Request{Op: fault.Connect, ID: user.registrationID})
+	if err := se.before(ctx, s); err != nil {
+		return err
+	}
+	if s.Kind == fault.Status || s.Kind == fault.Throttle {
+		code := byte(serverUnavailable)
+		if s.Status == http.StatusUnauthorized || s.Status == http.StatusForbidden {
+			code = notAuthorized
+		}
+		if err := se.writeStruck(ctx, s, encodeConnack(code), 0); err != nil {
+			return err
+		}
+		se.linger()
+		return errRefused
+	}
+	if err := se.connect(ctx, p); err != nil {
+		return err
+	}
+	if s.Kind == fault.DropAck {
+		inject.Reset(se.closer)
+		return errDone
+	}
+	ack := encodeConnack(accepted)
+	err := se.writeStruck(ctx, s, ack, len(ack))
+	if errors.Is(err, errDone) {
+		se.linger()
+	}
+	return err
 }
 
 // struck carries out a request as the fault has it.

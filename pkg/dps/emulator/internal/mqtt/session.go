@@ -118,7 +118,7 @@ func (se *session) serve(ctx context.Context) error {
 	if !ok {
 		return protocolError("first packet is not CONNECT")
 	}
-	if err := se.connect(ctx, p); err != nil {
+	if err := se.connectStruck(ctx, p); err != nil {
 		return err
 	}
 	for {
