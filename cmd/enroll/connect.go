@@ -85,12 +85,13 @@ type endpoint struct {
 	dryRun     *dryRun
 	opts       connectOptions
 	now        func() time.Time
+	getenv     func(string) string
 	entra      azcore.TokenCredential // nil: what azidentity finds
 }
 
 // connect decides from the options which DPS is meant. Nothing is sent.
 func connect(env *cliapp.Env, opts connectOptions) (*endpoint, error) {
-	ep := &endpoint{opts: opts, now: env.Now}
+	ep := &endpoint{opts: opts, now: env.Now, getenv: env.Getenv}
 	if err := ep.chooseHost(env); err != nil {
 		return nil, err
 	}
@@ -241,7 +242,8 @@ func (ep *endpoint) token() (azcore.TokenCredential, error) {
 	if err != nil {
 		return nil, cliapp.WithCode(fmt.Errorf("find Microsoft Entra credentials: %v", err), cliapp.ExitUnauthorized)
 	}
-	return cred, nil
+	ep.entra = signIn{cred, ep.getenv, ep.opts.Logger} // one for all clients: it keeps the tokens
+	return ep.entra, nil
 }
 
 // emulatorToken is the bearer token of an emulator: the documented one, or for

@@ -61,6 +61,9 @@ func hints(err error) []string {
 	if h := refusalHint(err); h != nil {
 		return h
 	}
+	if e := (*signInError)(nil); errors.As(err, &e) {
+		return []string{signInHint}
+	}
 	if addressInUse(err) {
 		return []string{"another program, perhaps another emulator, has that address: stop it, or choose another with --" +
 			flagHTTPSAddr + ", --" + flagMQTTAddr + " and --" + flagAdminAddr + " (port 0 takes a free one)"}

@@ -27,8 +27,20 @@ func (c credential) GetToken(ctx context.Context, opts policy.TokenRequestOption
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return azcore.AccessToken{}, err
 	}
-	return azcore.AccessToken{}, fmt.Errorf("%w: get access token: %s", dps.ErrUnauthorized, oneline.Clean(err.Error(), 1024))
+	return azcore.AccessToken{}, &tokenError{text: "get access token: " + oneline.Clean(err.Error(), 1024), cause: err}
 }
+
+// tokenError is one line, and still the cause for those who know it.
+type tokenError struct {
+	text  string
+	cause error
+}
+
+func (e *tokenError) Error() string   { return dps.ErrUnauthorized.Error() + ": " + e.text }
+func (e *tokenError) Unwrap() []error { return []error{dps.ErrUnauthorized, e.cause} }
+
+// NonRetriable tells the azcore pipeline not to try again.
+func (*tokenError) NonRetriable() {}
 
 // Format keeps the inner credential, which may hold secrets, out of %+v.
 func (credential) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("token credential")) }

@@ -148,6 +148,10 @@ func TestCredentialErrors(t *testing.T) {
 	if !errors.Is(err, dps.ErrUnauthorized) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("got %q", err)
 	}
+	cause := errors.New("nobody is signed in")
+	if _, err := rest.Credential(tokens{cause}).GetToken(t.Context(), policy.TokenRequestOptions{}); !errors.Is(err, cause) || !errors.Is(err, dps.ErrUnauthorized) {
+		t.Errorf("got %q, which is not its cause", err)
+	}
 	_, err = rest.Credential(tokens{fmt.Errorf("x: %w", context.Canceled)}).GetToken(t.Context(), policy.TokenRequestOptions{})
 	if !errors.Is(err, context.Canceled) || errors.Is(err, dps.ErrUnauthorized) {
 		t.Errorf("got %q", err)
