@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
 	"github.com/dpskit/dpskit/pkg/dps"
@@ -34,7 +35,20 @@ func runCreate[T enrollment.Object](ctx context.Context, env *cliapp.Env, k kind
 	}
 	c := creation[T]{kind: k, client: client, env: env, opts: opts}
 	stored, err := c.run(ctx, object)
-	return ep.end(err, func() error { return printObject(env, k, opts.Output, stored) })
+	return ep.end(hintReferences(err, opts.Changes.Attestation), func() error { return printObject(env, k, opts.Output, stored) })
+}
+
+// hintReferences adds to a refused reference to a CA how the CA becomes one that
+// can be referred to.
+func hintReferences(err error, a attestationChanges) error {
+	if !a.hasReferences() || !errors.Is(err, dps.ErrBadRequest) {
+		return err
+	}
+	name := a.CAReference
+	if a.SecondRef != "" && (name == "" || strings.Contains(err.Error(), "'"+a.SecondRef+"'")) {
+		name = a.SecondRef
+	}
+	return cliapp.WithHint(err, "the CA must be uploaded to this DPS and verified: enroll ca prove %s --cert FILE --key FILE ('enroll ca list' shows what there is)", name)
 }
 
 // build makes the new enrollment that the command line describes.

@@ -31,7 +31,7 @@ func runUpdate[T enrollment.Object](ctx context.Context, env *cliapp.Env, k kind
 	}
 	u := update[T]{kind: k, client: client, env: env, id: opts.ID, changes: opts.Changes, ifMatch: opts.IfMatch}
 	stored, err := u.run(ctx)
-	return ep.end(err, func() error { return printObject(env, k, opts.Output, stored) })
+	return ep.end(hintReferences(err, opts.Changes.Attestation), func() error { return printObject(env, k, opts.Output, stored) })
 }
 
 // update is a read-modify-write: it changes what was asked for, keeps
