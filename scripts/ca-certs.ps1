@@ -386,11 +386,16 @@ function Test-CACertsPrerequisites([bool]$printMsg = $true)
     }
 }
 
-# Makes a root, or takes one, and three intermediates in one step. algorithm is that of all later keys, too.
+# Makes a root, or takes one, and the intermediates in one step: three as azure-iot-sdk-c does, or the one of
+# iotedge. algorithm is that of all later keys, too.
 function New-CACertsAuthorities([string[]]$rootFlags, [string]$algorithm, [hashtable]$secrets)
 {
     $forSdk = Test-CACertsCopy 'azure-iot-sdk-c'
-    $flags = $rootFlags + @('--intermediates', '3', '--intermediate-cn', 'Azure IoT CA TestOnly Intermediate {n} CA', '--force')
+    $flags = $rootFlags + @('--intermediate-cn', 'Azure IoT CA TestOnly Intermediate CA', '--force')
+    if ($forSdk)
+    {
+        $flags = $rootFlags + @('--intermediates', '3', '--intermediate-cn', 'Azure IoT CA TestOnly Intermediate {n} CA', '--force')
+    }
     $flags += (Get-CACertsPfxFlags) + (Get-CACertsKeyFlags ($algorithm -eq 'rsa'))
     $secrets['CERTGEN_INTERMEDIATE_KEY_PASSWORD'] = Get-CACertsSetting 'INTERMEDIATE_CA_PASSWORD' '1234'
     Invoke-CACertsProgram 'init' $flags '' $secrets
@@ -406,7 +411,7 @@ function New-CACertsAuthorities([string[]]$rootFlags, [string]$algorithm, [hasht
 
 <#
     .SYNOPSIS
-    Makes a root CA and three intermediate CAs, each below the one before. Those of before, and all that they
+    Makes a root CA and three intermediate CAs, each below the one before; for iotedge alone, one. Those of before, and all that they
     signed, are moved to the folder replaced.
     .PARAMETER algorithm
     The kind of the keys, of these and of all later certificates: rsa (4096 bits) or ecc (the curve P-256).

@@ -242,21 +242,25 @@ func TestPowerShellAllOrNothing(t *testing.T) {
 func TestPowerShellCopies(t *testing.T) {
 	tests := []struct {
 		copied       string
+		intermediate string
 		there, other []string
 	}{
-		{"azure-iot-sdk-c", []string{"RootCA.cer", "Intermediate3.pem", "dev-all.pem", "gw.pfx", "verifyCert4.cer"}, []string{
+		{"azure-iot-sdk-c", testOnly + "Intermediate 1 CA", []string{"RootCA.cer", "Intermediate3.pem", "dev-all.pem", "gw.pfx", "verifyCert4.cer"}, []string{
 			"certs/iot-device-dev.cert.pem", "certs/iot-edge-device-gw.cert.pem", "certs/iot-device-verification-code.cert.pem",
 		}},
-		{"iotedge", []string{
+		{"iotedge", testOnly + "Intermediate CA", []string{
 			"certs/iot-device-dev.cert.pem", "certs/iot-edge-device-gw.cert.pem", "certs/iot-device-verification-code.cert.pem",
 			"private/iot-device-dev.key.pem", "certs/iot-device-dev-full-chain.cert.pem",
-		}, []string{"RootCA.cer", "Intermediate3.pem", "dev-all.pem", "gw.pfx", "verifyCert4.cer", "certs/dev.cert.pem"}},
+		}, []string{"RootCA.cer", "Intermediate3.pem", "dev-all.pem", "gw.pfx", "verifyCert4.cer", "certs/dev.cert.pem", "certs/azure-iot-test-only.intermediate2.cert.pem"}},
 	}
 	for _, tt := range tests {
 		dir := t.TempDir()
 		out := filepath.Join(dir, "some where", "else")
 		c := call{dir: dir, env: []string{"CERTGEN_COPY=" + tt.copied, "CERTIFICATE_OUTPUT_DIR=" + out}}
 		c.mustPowerShell(t, "New-CACertsCertChain ecc", "New-CACertsDevice dev", "New-CACertsEdgeDevice gw", "New-CACertsVerificationCert CODE")
+		if ca := certificate(t, filepath.Join(out, "certs/azure-iot-test-only.intermediate.cert.pem")); ca.Subject.CommonName != tt.intermediate {
+			t.Errorf("%s: the intermediate is %q, want %q", tt.copied, ca.Subject.CommonName, tt.intermediate)
+		}
 		got := files(t, out)
 		for _, name := range tt.there {
 			if got[name] == "" {

@@ -20,6 +20,9 @@
 #   create_device_certificate        new-device, by the root     iot-device-NAME, by the intermediate
 #   create_edge_device_certificate   new-edge-device             iot-edge-device-NAME
 #
+# The CAs are called as that of azure-iot-sdk-c calls them, and as that of iotedge does (with
+# _ between the words) where CERTGEN_COPY asks for that one alone.
+#
 # What is better than before: a full chain and a PFX with the chain for every
 # certificate; another device, or the same one again, works without being root; what is
 # replaced is kept in the folder replaced/; private keys are readable by their owner
@@ -43,8 +46,6 @@
 
 set -eu
 
-root_cn='Azure IoT Hub CA Cert Test Only'
-intermediate_cn='Azure IoT Hub Intermediate Cert Test Only'
 
 days=${DEFAULT_VALIDITY_DAYS:-30}
 key_type=${CERTGEN_KEY_TYPE:-rsa-4096}
@@ -279,11 +280,12 @@ create_device() {
         check_password root private/azure-iot-test-only.root.ca.key.pem
         check_password intermediate private/azure-iot-test-only.intermediate.key.pem
     fi
-    if [ "$copy" != iotedge ]; then
-        signed_by root device "$1" --name new-device
-    fi
+    # The name of the device first: it may be one that differs only by case from another.
     if [ "$copy" != azure-iot-sdk-c ]; then
         signed_by intermediate device "$1" --name "iot-device-$1"
+    fi
+    if [ "$copy" != iotedge ]; then
+        signed_by root device "$1" --name new-device
     fi
 }
 
@@ -330,6 +332,13 @@ case $copy in
 both | azure-iot-sdk-c | iotedge) ;;
 *) fail "unknown CERTGEN_COPY \"$copy\"" 'choose both, azure-iot-sdk-c or iotedge' ;;
 esac
+
+root_cn='Azure IoT Hub CA Cert Test Only'
+intermediate_cn='Azure IoT Hub Intermediate Cert Test Only'
+if [ "$copy" = iotedge ]; then
+    root_cn=Azure_IoT_Hub_CA_Cert_Test_Only
+    intermediate_cn=Azure_IoT_Hub_Intermediate_Cert_Test_Only
+fi
 
 case $verb in
 create_root_and_intermediate)

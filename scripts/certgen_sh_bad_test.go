@@ -306,3 +306,19 @@ func TestShellcheck(t *testing.T) {
 		}
 	}
 }
+
+// Names that differ only by case are one device to DPS, and one file to many
+// file systems: the second is refused, and neither of its two certificates is made.
+func TestCaseClash(t *testing.T) {
+	c := call{dir: t.TempDir()}
+	c.must(t, "create_root_and_intermediate")
+	c.must(t, "create_device_certificate", "dev-a")
+	before := files(t, c.dir)
+	for _, verb := range []string{"create_device_certificate", "create_device_certificate_from_intermediate"} {
+		r := c.certGen(t, verb, "DEV-A")
+		if r.code != 5 || !strings.Contains(r.stderr, `"iot-device-DEV-A" differs only by case from "iot-device-dev-a"`) {
+			t.Errorf("%s: exit code %d, stderr %q", verb, r.code, r.stderr)
+		}
+		checkSame(t, before, files(t, c.dir))
+	}
+}

@@ -258,14 +258,17 @@ func TestShells(t *testing.T) {
 func TestOneCopy(t *testing.T) {
 	for _, test := range []struct {
 		copy           string
+		cn             string // of the intermediate
 		there, missing []string
 	}{
 		{
-			"azure-iot-sdk-c", []string{"verification-code", "new-device", "new-edge-device"},
+			"azure-iot-sdk-c", "Azure IoT Hub Intermediate Cert Test Only",
+			[]string{"verification-code", "new-device", "new-edge-device"},
 			[]string{"iot-device-verification-code", "iot-device-x", "iot-edge-device-x"},
 		},
 		{
-			"iotedge", []string{"iot-device-verification-code", "iot-device-x", "iot-edge-device-x"},
+			"iotedge", "Azure_IoT_Hub_Intermediate_Cert_Test_Only",
+			[]string{"iot-device-verification-code", "iot-device-x", "iot-edge-device-x"},
 			[]string{"verification-code", "new-device", "new-edge-device"},
 		},
 	} {
@@ -275,6 +278,9 @@ func TestOneCopy(t *testing.T) {
 			c.must(t, "create_verification_certificate", "x")
 			c.must(t, "create_device_certificate", "x")
 			c.must(t, "create_edge_device_certificate", "x")
+			if got := certificate(t, filepath.Join(c.dir, "certs/azure-iot-test-only.intermediate.cert.pem")).Subject.CommonName; got != test.cn {
+				t.Errorf("the intermediate is %q, want %q", got, test.cn)
+			}
 			found := files(t, c.dir)
 			for _, stem := range test.there {
 				if _, ok := found["certs/"+stem+".cert.pem"]; !ok {
