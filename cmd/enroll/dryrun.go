@@ -122,9 +122,6 @@ func bodyText(body any) string {
 	return b.String()
 }
 
-// redactBody indents a JSON body and hides the members that hold key material.
-func redactBody(body []byte) string { return bodyText(redactedBody(body)) }
-
 // redactedBody decodes a JSON body and hides the members that hold key material.
 func redactedBody(body []byte) any {
 	if len(bytes.TrimSpace(body)) == 0 {
