@@ -64,7 +64,7 @@ func newApplyCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, applyOp
 			&cli.BoolFlag{Name: flagPrune, Usage: "delete what the file does not list, of the kinds that it has a section for"},
 			yesFlag(), dryRunFlag(), keyPasswordFlag(),
 			cliapp.OutputFlag(cliapp.FormatText, cliapp.FormatText, cliapp.FormatJSON, cliapp.FormatTSV),
-		}, connectionFlags(), armFlags(), cliapp.LogFlags()),
+		}, timedConnectionFlags(defaultTimeout, "give up on a request, with its repetitions, after `DURATION`"), armFlags(), cliapp.LogFlags()),
 		Action: func(c *cli.Context) error {
 			opts := applyOptions{
 				Connect: connectOptionsFrom(c, env), File: c.String(flagFile), Plan: c.Bool(flagPlan), Prune: c.Bool(flagPrune),
@@ -73,7 +73,7 @@ func newApplyCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, applyOp
 			if opts.File == "" {
 				return cliapp.Usagef("give --%s FILE", flagFile)
 			}
-			return bounded(c, opts.Connect, func(ctx context.Context) error { return run(ctx, env, opts) })
+			return run(c.Context, env, opts) // each request has its own time, see applyTarget
 		},
 	}
 }

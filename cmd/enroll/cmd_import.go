@@ -96,9 +96,7 @@ func importSettingFlags() []cli.Flag {
 // importConnectionFlags are the connection flags with a --timeout of another
 // meaning: an import may take hours.
 func importConnectionFlags() []cli.Flag {
-	list := slices.DeleteFunc(connectionFlags(), func(f cli.Flag) bool { return f.Names()[0] == flagTimeout })
-	return append(list, &cli.DurationFlag{Name: flagTimeout, Category: categoryConnection, Value: bulk.DefaultPatience,
-		Usage: "give up after `DURATION` without any success"})
+	return timedConnectionFlags(bulk.DefaultPatience, "give up after `DURATION` without any success")
 }
 
 func importOptionsFrom(c *cli.Context, env *cliapp.Env) (importOptions, error) {

@@ -152,7 +152,7 @@ func httpClient(roots *x509.CertPool) *http.Client {
 
 // service returns the client of the service plane: enrollments, registrations.
 func (ep *endpoint) service() (*service.Client, error) {
-	return ep.serviceWith(service.ClientOptions{})
+	return ep.serviceWith(service.ClientOptions{Timeout: ep.opts.Timeout})
 }
 
 // serviceWith is service with some options of its own.

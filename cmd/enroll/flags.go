@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -113,10 +114,18 @@ func connectionFlags() []cli.Flag {
 	}
 }
 
-func timeoutFlag() cli.Flag {
+// timedConnectionFlags are the connection flags of a command whose --timeout is
+// not about the whole of it.
+func timedConnectionFlags(value time.Duration, usage string) []cli.Flag {
+	list := slices.DeleteFunc(connectionFlags(), func(f cli.Flag) bool { return f.Names()[0] == flagTimeout })
+	return append(list, timeoutFlagOf(value, usage))
+}
+
+func timeoutFlag() cli.Flag { return timeoutFlagOf(defaultTimeout, "give up after `DURATION`") }
+
+func timeoutFlagOf(value time.Duration, usage string) cli.Flag {
 	return &cli.DurationFlag{
-		Name: flagTimeout, Category: categoryConnection, Value: defaultTimeout,
-		Usage: "give up after `DURATION`",
+		Name: flagTimeout, Category: categoryConnection, Value: value, Usage: usage,
 		Action: func(_ *cli.Context, d time.Duration) error {
 			if d <= 0 {
 				return cliapp.Usagef("invalid --%s %v: want more than 0", flagTimeout, d)

@@ -90,7 +90,7 @@ func (ep *endpoint) subscription() (*arm.SubscriptionClient, error) {
 
 // armOptions are the options of every client of Azure Resource Manager.
 func (ep *endpoint) armOptions() *arm.ClientOptions {
-	opts := &arm.ClientOptions{HTTPClient: ep.client, Logger: ep.opts.Logger, APIVersion: ep.opts.ARMVersion}
+	opts := &arm.ClientOptions{HTTPClient: ep.client, Logger: ep.opts.Logger, APIVersion: ep.opts.ARMVersion, Timeout: ep.opts.Timeout}
 	if ep.emulator {
 		opts.Endpoint = "https://" + ep.host
 	}
