@@ -3,6 +3,7 @@ package service_test
 import (
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"testing"
 
@@ -216,4 +217,47 @@ func TestAllocationPolicies(t *testing.T) {
 	}
 	_, err := c.PutEnrollment(t.Context(), service.IndividualEnrollment{RegistrationID: "x", Attestation: service.SymmetricKeys("", ""), AllocationPolicy: "nearest"}, nil)
 	wantError(t, err, dps.ErrBadRequest, 0)
+}
+
+// TestObjectsCalledLikeVerbs: POST /enrollments/query asks for a list, and
+// every other method is about the object of that id.
+func TestObjectsCalledLikeVerbs(t *testing.T) {
+	_, c := start(t)
+	for _, id := range []string{"query", "Query", "attestationmechanism"} {
+		if id != "Query" { // ids differ in more than case
+			must[service.EnrollmentGroup](t)(c.PutGroup(t.Context(), service.EnrollmentGroup{EnrollmentGroupID: id, Attestation: service.SymmetricKeys(testKey, testKey)}, nil))
+			result := must[service.BulkResult](t)(c.BulkEnrollments(t.Context(), service.BulkCreate,
+				[]service.IndividualEnrollment{{RegistrationID: id, Attestation: service.SymmetricKeys(testKey, testKey)}}))
+			if len(result.Errors) > 0 {
+				t.Fatal(result.Errors[0])
+			}
+		}
+		if g := must[service.EnrollmentGroup](t)(c.GetGroup(t.Context(), id, nil)); g.ETag == "" {
+			t.Errorf("got %v", g)
+		}
+		e := must[service.IndividualEnrollment](t)(c.GetEnrollment(t.Context(), id, nil))
+		e.DeviceID = "of-" + id
+		must[service.IndividualEnrollment](t)(c.PutEnrollment(t.Context(), e, nil))
+		if a := must[service.Attestation](t)(c.GetEnrollmentAttestation(t.Context(), id, nil)); a.SymmetricKey == nil || a.SymmetricKey.PrimaryKey != testKey {
+			t.Errorf("the keys of %q are not there", id)
+		}
+		for _, err := range c.Registrations(t.Context(), id, nil) {
+			t.Error(err)
+		}
+	}
+	all := 0
+	for _, err := range c.Enrollments(t.Context(), nil) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all++
+	}
+	if all != 2 {
+		t.Errorf("%d enrollments are listed, want 2", all)
+	}
+	for _, id := range []string{"query", "attestationmechanism"} {
+		if err := errors.Join(c.DeleteGroup(t.Context(), id, nil), c.DeleteEnrollment(t.Context(), id, nil)); err != nil {
+			t.Error(err)
+		}
+	}
 }
