@@ -1,11 +1,17 @@
 package workspace_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,34 +31,95 @@ func secret() ([]byte, error) { return []byte("1234"), nil }
 // scriptFolder makes what certGen.sh of the C SDK leaves: encrypted keys of CAs, read-only files, no manifest.
 func scriptFolder(t *testing.T) string {
 	t.Helper()
-	dir := mkdir(t, filepath.Join(t.TempDir(), "CACertificates"))
-	for _, sub := range []string{"certs", "private", "csr", "newcerts"} {
-		mkdir(t, filepath.Join(dir, sub))
-	}
-	root, err := pki.NewRoot(&pki.CAOptions{KeyType: pki.KeyRSA2048})
-	if err != nil {
-		t.Fatal(err)
-	}
-	mid, err := root.NewIntermediate(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	putCA := func(stem string, a *pki.Authority) {
-		key, err := pki.EncodeEncryptedKeyPEM(a.Key(), []byte("1234"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		put(t, dir, "private/"+stem+".key.pem", key, 0o400)
-		put(t, dir, "certs/"+stem+".cert.pem", a.Bundle().CertificatePEM(), 0o444)
-	}
-	putCA(scriptRoot, root)
-	putCA(scriptIntermediate, mid)
-	put(t, dir, "certs/azure-iot-test-only.chain.ca.cert.pem", pki.EncodeCertificatesPEM(mid.Chain()...), 0o444)
-	putLeaf(t, dir, "new-device", mid, pki.IssueRequest{CommonName: "my-device"})
-	putLeaf(t, dir, "new-edge-device", mid, pki.IssueRequest{Profile: pki.ProfileEdgeCA, CommonName: "gw"})
-	putLeaf(t, dir, "verification-code", root, pki.IssueRequest{CommonName: "ABC"})
-	put(t, dir, "index.txt", []byte("V\t...\n"), 0o644)
+	dir := filepath.Join(t.TempDir(), "CACertificates")
+	copyTree(t, scriptTemplate(), dir)
 	return dir
+}
+
+// scriptTemplate is the folder that scriptFolder copies. Making it takes a second or two.
+var scriptTemplate = sync.OnceValue(func() string {
+	dir, err := os.MkdirTemp(templates, "")
+	for _, sub := range []string{"certs", "private", "csr", "newcerts"} {
+		err = errors.Join(err, os.Mkdir(filepath.Join(dir, sub), 0o755))
+	}
+	write := func(name string, data []byte, mode os.FileMode) {
+		err = errors.Join(err, os.WriteFile(filepath.Join(dir, filepath.FromSlash(name)), data, mode))
+	}
+	root, rootErr := pki.NewRoot(&pki.CAOptions{KeyType: pki.KeyRSA2048})
+	if rootErr != nil {
+		panic(rootErr)
+	}
+	mid, midErr := root.NewIntermediate(nil)
+	if err = errors.Join(err, midErr); err != nil {
+		panic(err)
+	}
+	for stem, a := range map[string]*pki.Authority{scriptRoot: root, scriptIntermediate: mid} {
+		write("private/"+stem+".key.pem", opensslKey(a), 0o400)
+		write("certs/"+stem+".cert.pem", a.Bundle().CertificatePEM(), 0o444)
+	}
+	write("certs/azure-iot-test-only.chain.ca.cert.pem", pki.EncodeCertificatesPEM(mid.Chain()...), 0o444)
+	for stem, leaf := range map[string]struct {
+		ca  *pki.Authority
+		req pki.IssueRequest
+	}{
+		"new-device":        {mid, pki.IssueRequest{CommonName: "my-device"}},
+		"new-edge-device":   {mid, pki.IssueRequest{Profile: pki.ProfileEdgeCA, CommonName: "gw"}},
+		"verification-code": {root, pki.IssueRequest{CommonName: "ABC"}},
+	} {
+		files, leafErr := leafFiles(stem, leaf.ca, leaf.req)
+		err = errors.Join(err, leafErr)
+		for name, f := range files {
+			write(name, f.data, f.mode)
+		}
+	}
+	write("index.txt", []byte("V\t...\n"), 0o644)
+	if err != nil {
+		panic(err)
+	}
+	return dir
+})
+
+// opensslKey returns a key as "openssl genrsa -aes256" of the script writes it, in the traditional format. Its
+// encryption takes no time, unlike that of our own keys.
+func opensslKey(a *pki.Authority) []byte {
+	kind, der, err := "EC PRIVATE KEY", []byte(nil), error(nil)
+	switch key := a.Key().(type) {
+	case *rsa.PrivateKey:
+		kind, der = "RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key)
+	case *ecdsa.PrivateKey:
+		der, err = x509.MarshalECPrivateKey(key)
+	}
+	if err != nil {
+		panic(err)
+	}
+	//lint:ignore SA1019 the script uses it, too
+	block, err := x509.EncryptPEMBlock(rand.Reader, kind, der, []byte("1234"), x509.PEMCipherAES256)
+	if err != nil {
+		panic(err)
+	}
+	return pem.EncodeToMemory(block)
+}
+
+type leafFile struct {
+	data []byte
+	mode os.FileMode
+}
+
+// leafFiles returns the files of a certificate as the script leaves them.
+func leafFiles(stem string, ca *pki.Authority, req pki.IssueRequest) (map[string]leafFile, error) {
+	b, err := ca.Issue(req)
+	if err != nil {
+		return nil, err
+	}
+	key, err := b.KeyPEM()
+	if err != nil {
+		return nil, err
+	}
+	pfx, err := b.PFX(pki.PFXOptions{Password: "1234"})
+	return map[string]leafFile{
+		"certs/" + stem + ".cert.pem": {b.CertificatePEM(), 0o444}, "private/" + stem + ".key.pem": {key, 0o444},
+		"certs/" + stem + ".cert.pfx": {pfx, 0o600},
+	}, err
 }
 
 func put(t *testing.T, dir, name string, data []byte, mode os.FileMode) {
@@ -64,21 +131,13 @@ func put(t *testing.T, dir, name string, data []byte, mode os.FileMode) {
 
 func putLeaf(t *testing.T, dir, stem string, ca *pki.Authority, req pki.IssueRequest) {
 	t.Helper()
-	b, err := ca.Issue(req)
+	files, err := leafFiles(stem, ca, req)
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := b.KeyPEM()
-	if err != nil {
-		t.Fatal(err)
+	for name, f := range files {
+		put(t, dir, name, f.data, f.mode)
 	}
-	put(t, dir, "certs/"+stem+".cert.pem", b.CertificatePEM(), 0o444)
-	put(t, dir, "private/"+stem+".key.pem", key, 0o444)
-	pfx, err := b.PFX(pki.PFXOptions{Password: "1234"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	put(t, dir, "certs/"+stem+".cert.pfx", pfx, 0o600)
 }
 
 func TestAdopt(t *testing.T) {

@@ -68,16 +68,17 @@ func TestRebuildKeepsBrokenMarks(t *testing.T) {
 		"overwritten": {func(data []byte) []byte { return bytes.Repeat([]byte("{"), len(data)) }, told},
 		"gone":        {nil, told},
 	}
+	all := ready(t)
+	for _, fault := range pki.AllFaults() {
+		if _, _, err := all.Issue(t.Context(), workspace.IssueOptions{
+			Request: pki.IssueRequest{CommonName: string(fault)}, Fault: fault,
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			w := ready(t)
-			for _, fault := range pki.AllFaults() {
-				if _, _, err := w.Issue(t.Context(), workspace.IssueOptions{
-					Request: pki.IssueRequest{CommonName: string(fault)}, Fault: fault,
-				}); err != nil {
-					t.Fatal(err)
-				}
-			}
+			w := open(t, copyDir(t, all.Dir()))
 			before := w.Entries()
 			path := filepath.Join(w.Dir(), "certgen.json")
 			data, err := os.ReadFile(path)

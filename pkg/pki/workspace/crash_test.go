@@ -15,7 +15,8 @@ import (
 )
 
 // A process that is killed before any of its changes of the file system leaves the state before or after, never a
-// mix, and the next command works.
+// mix, and the next command works. What such a process leaves is what the folder holds at that moment, so one run
+// gives every state; [TestKill] kills real processes.
 func TestKillAnywhere(t *testing.T) {
 	for _, tt := range []struct {
 		scenario string
@@ -23,7 +24,7 @@ func TestKillAnywhere(t *testing.T) {
 		stride   int  // every step, or every n-th where the steps are those of another scenario
 	}{
 		{"init", true, 1}, {"init by force", false, 3}, {"device", false, 1}, {"device by force", false, 2},
-		{"verification", false, 2}, {"intermediate", false, 3}, {"renew", false, 3},
+		{"verification", false, 3}, {"intermediate", false, 3}, {"renew", false, 3},
 	} {
 		t.Run(tt.scenario, func(t *testing.T) {
 			t.Parallel()
@@ -36,6 +37,25 @@ func TestKillAnywhere(t *testing.T) {
 	}
 }
 
+// The same with processes that end themselves by kill -9.
+func TestKill(t *testing.T) {
+	for scenario, steps := range map[string][]int{"device by force": {4, 25}, "init by force": {30}} {
+		t.Run(scenario, func(t *testing.T) {
+			t.Parallel()
+			before := ready(t).Dir()
+			old := names(open(t, before))
+			for _, step := range steps {
+				dir := copyDir(t, before)
+				killed, err := run(t, scenario, dir, step, "")
+				if err != nil || !killed {
+					t.Fatalf("step %d: killed %t, %v", step, killed, err)
+				}
+				afterKill(t, dir, before, old)
+			}
+		})
+	}
+}
+
 // shortened is by how much more the steps are thinned out with -short.
 func shortened() int {
 	if testing.Short() {
@@ -44,34 +64,50 @@ func shortened() int {
 	return 1
 }
 
+// states makes a change in a folder and returns copies of the folder from before every n-th of its steps, with the
+// numbers of these steps.
+func states(t *testing.T, scenario, dir string, stride int) (copies []string, steps []int) {
+	t.Helper()
+	n := 0
+	w, err := workspace.OpenHooked(dir, func(string, string) error {
+		if n++; (n-1)%stride == 0 {
+			copies, steps = append(copies, copyDir(t, dir)), append(steps, n)
+		}
+		return nil
+	})
+	if err == nil {
+		err = scenarios[scenario](t.Context(), w)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return copies, steps
+}
+
 func killEverywhere(t *testing.T, scenario, before string, stride int) {
 	t.Helper()
 	old := names(open(t, before))
+	done := copyDir(t, before)
+	copies, steps := states(t, scenario, done, stride)
 	var sawOld, sawNew int
-	for step := 1; ; step += stride {
-		dir := copyDir(t, before)
-		killed, err := run(t, scenario, dir, step, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		recoverKilled(t, dir, step)
-		isNew := afterKill(t, dir, before, old)
-		switch {
-		case isNew:
-			sawNew++
-		case sawNew > 0:
-			t.Errorf("killed at step %d: the old state, after a kill at an earlier step gave the new one", step)
-		default:
-			sawOld++
-		}
-		if !killed {
-			if !isNew {
+	for i, dir := range append(copies, done) {
+		step := append(steps, 0)[i]
+		for _, dir := range recoverKilled(t, dir, step) {
+			isNew := afterKill(t, dir, before, old)
+			switch {
+			case isNew:
+				sawNew++
+			case sawNew > 0:
+				t.Errorf("killed at step %d: the old state, after a kill at an earlier step gave the new one", step)
+			default:
+				sawOld++
+			}
+			if dir == done && !isNew {
 				t.Error("the change ended without an error and without an effect")
 			}
-			break
-		}
-		if t.Failed() {
-			t.Fatalf("killed before step %d", step)
+			if t.Failed() {
+				t.Fatalf("killed before step %d", step)
+			}
 		}
 	}
 	if sawOld == 0 || sawNew == 0 {
@@ -80,24 +116,14 @@ func killEverywhere(t *testing.T, scenario, before string, stride int) {
 	t.Logf("%d kills gave the old state, %d the new one", sawOld, sawNew)
 }
 
-// recoverKilled kills the recovery as well, at every step, when there is one.
-func recoverKilled(t *testing.T, dir string, step int) {
+// recoverKilled kills the recovery as well, when there is one, and returns what there is then, too.
+func recoverKilled(t *testing.T, dir string, step int) []string {
 	t.Helper()
-	if _, err := os.Lstat(filepath.Join(dir, ".certgen.journal")); err != nil {
-		return
+	if _, err := os.Lstat(filepath.Join(dir, ".certgen.journal")); err != nil || step%5 != 0 { // they differ by one rename
+		return []string{dir}
 	}
-	if step%5 != 0 { // they differ by one rename
-		return
-	}
-	for again := 1; ; again += 3 {
-		killed, err := run(t, "open", dir, again, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !killed {
-			return
-		}
-	}
+	copies, _ := states(t, "open", copyDir(t, dir), 3)
+	return append([]string{dir}, copies...)
 }
 
 // afterKill checks a workspace after a kill and reports whether the change is in it.
@@ -170,9 +196,7 @@ func copyDir(t *testing.T, from string) string {
 	if _, err := os.Stat(from); err != nil {
 		return to
 	}
-	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
-		t.Fatal(err)
-	}
+	copyTree(t, from, to)
 	return to
 }
 
@@ -187,6 +211,7 @@ func TestFailAnywhere(t *testing.T) {
 		{"init by force", false}, {"device", true}, {"device by force", false}, {"verification", true}, {"renew", false},
 	} {
 		t.Run(fmt.Sprintf("%s, lasting %t", tt.scenario, tt.lasting), func(t *testing.T) {
+			t.Parallel()
 			for step := 1; failAt(t, tt.scenario, before, old, step, tt.lasting); step += 2 * shortened() {
 				if t.Failed() {
 					t.Fatalf("failed at step %d", step)

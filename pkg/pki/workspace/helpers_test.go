@@ -1,10 +1,12 @@
 package workspace_test
 
 import (
+	"context"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,18 +23,86 @@ func open(t *testing.T, dir string) *workspace.Workspace {
 	return w
 }
 
-// ready returns a workspace with a root, an intermediate, the device dev-1 and a proof of possession.
+// ready returns a workspace with a root, an intermediate, the device dev-1 and a proof of possession. They are the
+// same ones each time.
 func ready(t *testing.T) *workspace.Workspace {
 	t.Helper()
-	w := open(t, filepath.Join(t.TempDir(), "pki"))
-	if _, _, err := w.Init(t.Context(), workspace.InitOptions{Intermediates: 1}); err != nil {
+	dir := filepath.Join(t.TempDir(), "pki")
+	copyTree(t, readyTemplate(), dir)
+	return open(t, dir)
+}
+
+// readyTemplate is the folder that ready copies.
+var readyTemplate = sync.OnceValue(func() string {
+	dir, err := os.MkdirTemp(templates, "")
+	if err != nil {
+		panic(err)
+	}
+	dir = filepath.Join(dir, "pki")
+	if err := fill(context.Background(), dir); err != nil {
+		panic(err)
+	}
+	return dir
+})
+
+// another returns a workspace like that of ready with other keys.
+func another(t *testing.T) *workspace.Workspace {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "pki")
+	if err := fill(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}
-	device(t, w, "dev-1")
-	if _, _, err := w.IssueVerification(t.Context(), workspace.VerificationOptions{Code: "FIRST"}); err != nil {
+	return open(t, dir)
+}
+
+func fill(ctx context.Context, dir string) error {
+	w, err := workspace.Open(dir)
+	if err == nil {
+		_, _, err = w.Init(ctx, workspace.InitOptions{Intermediates: 1})
+	}
+	if err == nil {
+		_, _, err = w.IssueDevice(ctx, workspace.DeviceOptions{ID: "dev-1", PFX: &pki.PFXOptions{}})
+	}
+	if err == nil {
+		_, _, err = w.IssueVerification(ctx, workspace.VerificationOptions{Code: "FIRST"})
+	}
+	return err
+}
+
+// copyTree copies a folder with the modes of everything in it.
+func copyTree(t *testing.T, from, to string) {
+	t.Helper()
+	err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		out := filepath.Join(to, rel)
+		if d.IsDir() {
+			if err := os.Mkdir(out, 0o700); err != nil {
+				return err
+			}
+			return os.Chmod(out, info.Mode().Perm()|0o700)
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(out, data, 0o600); err != nil {
+			return err
+		}
+		return os.Chmod(out, info.Mode().Perm())
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
-	return w
 }
 
 func device(t *testing.T, w *workspace.Workspace, id string) *pki.Bundle {

@@ -2,6 +2,7 @@ package workspace_test
 
 import (
 	"errors"
+	"os"
 	"testing"
 	"time"
 
@@ -83,9 +84,12 @@ func TestCAReplacedWhileAsking(t *testing.T) {
 	asked := 0
 	replace := func() ([]byte, error) {
 		asked++
-		_, _, err := other.Init(t.Context(), workspace.InitOptions{Force: true, KeyPassphrase: pass})
+		root, _, err := other.Init(t.Context(), workspace.InitOptions{Force: true})
 		if err != nil {
-			t.Error(err)
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(w.Paths("root").Key, opensslKey(root), 0o600); err != nil { // to be asked again
+			t.Fatal(err)
 		}
 		return secret()
 	}

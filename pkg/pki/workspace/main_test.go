@@ -29,7 +29,19 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	os.Exit(runTests(m))
+}
+
+// templates is a folder for what several tests copy.
+var templates string
+
+func runTests(m *testing.M) int {
+	var err error
+	if templates, err = os.MkdirTemp("", "workspace-test-"); err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(templates)
+	return m.Run()
 }
 
 // child runs one scenario.

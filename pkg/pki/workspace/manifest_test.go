@@ -149,7 +149,7 @@ func TestDamagedFiles(t *testing.T) {
 	write := func(content string) func(string) error {
 		return func(path string) error { return os.WriteFile(path, []byte(content), 0o600) }
 	}
-	other := ready(t)
+	other := another(t)
 	otherFile := func(pick func(workspace.Paths) string) func(string) error {
 		return func(path string) error {
 			data, err := os.ReadFile(pick(other.Paths("dev-1")))
@@ -203,7 +203,7 @@ func TestDamagedFiles(t *testing.T) {
 
 func TestDamagedCA(t *testing.T) {
 	w := ready(t)
-	other := ready(t)
+	other := another(t)
 	data, err := os.ReadFile(other.Paths("intermediate").Key)
 	if err != nil {
 		t.Fatal(err)
