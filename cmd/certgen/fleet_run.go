@@ -198,8 +198,12 @@ func newFleetResult(opts deviceOptions, ca string, r fleet.Result, took time.Dur
 	for _, err := range r.Failures {
 		made.Failures = append(made.Failures, err.Error())
 	}
+	done := r.Devices
+	if opts.Fleet.Format != fleet.FormatFiles {
+		done -= r.Kept // which took no time; the devices of a folder are checked one by one
+	}
 	if took > 0 {
-		made.PerSecond = float64(int(float64(r.Devices) / took.Seconds()))
+		made.PerSecond = float64(int(float64(done) / took.Seconds()))
 	}
 	return made
 }
