@@ -52,7 +52,8 @@
 // answer; the certificate it is about (certificate_subject,
 // certificate_thumbprint, certificate_position counted from the leaf); what was
 // expected; and fix, what to do about it. Keys, tokens and signatures are never
-// logged. "Not found" is logged at debug level, everything else as a warning.
+// logged. "Not found" is logged at debug level, everything else as a warning. An
+// item of a bulk request that is refused has a record of its own, with bulk_item.
 //
 // On the service and device planes the same is in the member info of the error
 // body, which the service documents as optional: rule, expected, fix,
@@ -94,6 +95,10 @@
 //     handshake and for a header, 30 s for a request, 60 s between requests.
 //   - The service calls itself by the host and port where it listens; SNI and
 //     Host header are not compared.
+//   - The TLS CA of a data folder stays the same and has no name constraints:
+//     HostNames may be added later, and a CA that is trusted cannot be changed.
+//     Its key is in the folder, for the user alone; take the CA out of trust
+//     stores with the folder.
 //
 // Service plane:
 //   - Bad or missing credentials: 401, code 401000, `Unauthorized`. The clock

@@ -189,7 +189,7 @@ func (w *world) do(c call) answer {
 }
 
 // checkLog wants a request id on every answer, and exactly one record for
-// every refusal, with its rule.
+// every refusal, with its rule, what was expected, and what to do.
 func (w *world) checkLog(c call, a answer) {
 	w.t.Helper()
 	id := a.header.Get("x-ms-request-id")
@@ -206,10 +206,19 @@ func (w *world) checkLog(c call, a answer) {
 			if rec["rule"] == "" || rec["rule"] == nil || rec["plane"] == nil {
 				w.t.Errorf("log record without rule or plane: %v", rec)
 			}
+			checkExplained(w.t, rec)
 		}
 	}
 	if records != 1 {
 		w.t.Errorf("%s %s: %d refusal records for request %s, want 1", c.method, c.path, records, id)
+	}
+}
+
+// checkExplained wants a refusal to say what was expected and what to do.
+func checkExplained(t testing.TB, rec map[string]any) {
+	t.Helper()
+	if rec["expected"] == nil || rec["fix"] == nil {
+		t.Errorf("log record explains nothing: %v", rec)
 	}
 }
 
@@ -220,7 +229,9 @@ func (w *world) rule() string {
 	if len(all) == 0 {
 		return ""
 	}
-	rule, _ := all[len(all)-1]["rule"].(string)
+	last := all[len(all)-1]
+	checkExplained(w.t, last)
+	rule, _ := last["rule"].(string)
 	return rule
 }
 

@@ -270,8 +270,8 @@ func TestCertificateUpdates(t *testing.T) {
 	w.group("other", first.root.Certificate())
 	b := w.service(http.MethodPut, "/enrollmentGroups/third", x509Group("third", map[string]any{"certificate": pemText(second.root.Certificate())}), nil)
 	w.want(b, 409, 409000)
-	if w.rule() != "certificate-in-use" {
-		t.Errorf("rule = %q", w.rule())
+	if w.rule() != "certificate-in-use" || b.str("info", "certificateThumbprint") != pki.SHA1Thumbprint(second.root.Certificate()) {
+		t.Errorf("rule = %q: %s", w.rule(), b.raw)
 	}
 	w.want(w.service(http.MethodDelete, path, nil, nil), 204, 0)
 	w.group("third", second.root.Certificate())

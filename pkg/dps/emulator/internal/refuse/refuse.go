@@ -60,7 +60,8 @@ type Refusal struct {
 	// repeat the status as a number.
 	NumericStatus bool
 
-	// The rest is for the log, and for [Refusal.Info].
+	// The rest is for the log, and for [Refusal.Info]. An empty Expected or Fix
+	// stands for what the rule says in general.
 
 	Rule        Rule
 	Certificate Certificate
@@ -99,11 +100,12 @@ func (r *Refusal) LogAttrs() []slog.Attr {
 			slog.String("certificate_thumbprint", r.Certificate.Thumbprint),
 			slog.Int("certificate_position", r.Certificate.Position))
 	}
-	if r.Expected != "" {
-		attrs = append(attrs, slog.String("expected", r.Expected))
+	expected, fix := r.explanation()
+	if expected != "" {
+		attrs = append(attrs, slog.String("expected", expected))
 	}
-	if r.Fix != "" {
-		attrs = append(attrs, slog.String("fix", r.Fix))
+	if fix != "" {
+		attrs = append(attrs, slog.String("fix", fix))
 	}
 	return attrs
 }
@@ -113,8 +115,9 @@ func (r *Refusal) LogAttrs() []slog.Attr {
 // secret.
 func (r *Refusal) Info() map[string]string {
 	info := map[string]string{}
+	expected, fix := r.explanation()
 	for name, text := range map[string]string{
-		"rule": string(r.Rule), "expected": r.Expected, "fix": r.Fix, "certificateSubject": r.Certificate.Subject,
+		"rule": string(r.Rule), "expected": expected, "fix": fix, "certificateSubject": r.Certificate.Subject,
 		"certificateThumbprint": r.Certificate.Thumbprint,
 	} {
 		if text != "" {

@@ -57,12 +57,31 @@ func TestLog(t *testing.T) {
 	want = map[string]any{
 		"level": "DEBUG", "msg": "request refused", "plane": "device", "rule": "route", "status": 404.0,
 		"error_code": "ResourceNotFound", "answer": "Gone.",
+		"expected": "a path of the service, device or resource manager plane", "fix": "check the path, and the id scope in it",
 	}
 	if diff := cmp.Diff(want, record(t, slog.LevelDebug, bare)); diff != "" {
 		t.Error(diff)
 	}
 	if got := record(t, slog.LevelWarn, bare); got != nil {
 		t.Errorf("a 404 is logged as a warning: %v", got)
+	}
+}
+
+// TestInfo: the body of an error explains what the log does; a rule that has
+// nothing to say in general adds nothing.
+func TestInfo(t *testing.T) {
+	for _, tt := range []struct {
+		refusal refuse.Refusal
+		want    map[string]string
+	}{
+		{refuse.Refusal{}, nil},
+		{refuse.Refusal{Rule: "of its own"}, map[string]string{"rule": "of its own"}},
+		{refuse.Refusal{Rule: "method", Expected: "one of GET"},
+			map[string]string{"rule": "method", "expected": "one of GET", "fix": "use one of those in the Allow header"}},
+	} {
+		if diff := cmp.Diff(tt.want, tt.refusal.Info()); diff != "" {
+			t.Error(diff)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/certtext"
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/refuse"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/state"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/web"
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/wire"
@@ -160,14 +161,22 @@ func (d *draft) pair(in *wire.CertificatePair) (certs state.Certificates, err er
 	if certs.Primary == nil && certs.Secondary == nil {
 		return certs, web.BadBody("At least one certificate is required.")
 	}
-	for _, print := range certs.Thumbprints() {
+	for _, raw := range [][]byte{certs.Primary, certs.Secondary} {
+		if raw == nil {
+			continue
+		}
+		print := state.Thumbprint(raw)
 		owner, used := state.EnrollmentOf(d.tx, print)
 		if !used || (d.individual && owner == d.owner) {
 			owner, used = state.GroupBySigning(d.tx, print)
 			used = used && (d.individual || owner != d.owner)
 		}
 		if used {
-			return certs, inUse("Certificate", owner)
+			cert, err := x509.ParseCertificate(raw)
+			if err != nil {
+				return certs, err
+			}
+			return certs, inUse("Certificate", owner).About(cert, -1)
 		}
 	}
 	return certs, nil
@@ -194,7 +203,7 @@ func (d *draft) read(in *wire.Certificate, stored []byte) (*x509.Certificate, er
 	return certtext.Parse(in.Certificate)
 }
 
-func inUse(what, owner string) error {
+func inUse(what, owner string) *refuse.Refusal {
 	r := refusal(http.StatusConflict, 409000, ruleInUse, what+" is already used by another enrollment.")
 	r.Expected = "a certificate in one enrollment entry only"
 	r.Fix = fmt.Sprintf("change or delete %q first", owner)

@@ -2,7 +2,6 @@ package serviceapi
 
 import (
 	"log/slog"
-	"net/http"
 	"strings"
 
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/refuse"
@@ -71,16 +70,6 @@ func checkItem(mode string, found bool, stored, sent string, absent, exists *ref
 	return nil
 }
 
-// itemError turns the error of one item into its line of the result. Errors
-// that are not refusals fail the whole request.
-func itemError(err error) (wire.BulkError, error) {
-	r, ok := refuse.As(err)
-	if !ok {
-		return wire.BulkError{}, err
-	}
-	return wire.BulkError{ErrorCode: r.Code, ErrorStatus: r.Message}, nil
-}
-
 func (a *api) bulkEnrollments(req *web.Request) (*web.Response, error) {
 	var in wire.BulkEnrollments
 	if err := req.JSON(maxBody, &in); err != nil {
@@ -98,13 +87,7 @@ func (a *api) bulkEnrollments(req *web.Request) (*web.Response, error) {
 		return nil, err
 	}
 	return a.bulk(req, len(ids), func(tx store.Tx, i int) (wire.BulkError, error) {
-		err := a.bulkEnrollment(tx, req.APIVersion, mode, *in.Enrollments[i])
-		if err == nil {
-			return wire.BulkError{}, nil
-		}
-		item, err := itemError(err)
-		item.RegistrationID = ids[i]
-		return item, err
+		return wire.BulkError{RegistrationID: ids[i]}, a.bulkEnrollment(tx, req.APIVersion, mode, *in.Enrollments[i])
 	})
 }
 
@@ -144,13 +127,7 @@ func (a *api) bulkGroups(req *web.Request) (*web.Response, error) {
 		return nil, err
 	}
 	return a.bulk(req, len(ids), func(tx store.Tx, i int) (wire.BulkError, error) {
-		err := a.bulkGroup(tx, req.APIVersion, mode, *in.Groups[i])
-		if err == nil {
-			return wire.BulkError{}, nil
-		}
-		item, err := itemError(err)
-		item.EnrollmentGroupID = ids[i]
-		return item, err
+		return wire.BulkError{EnrollmentGroupID: ids[i]}, a.bulkGroup(tx, req.APIVersion, mode, *in.Groups[i])
 	})
 }
 
@@ -174,28 +151,31 @@ func (a *api) bulkGroup(tx store.Tx, version, mode string, in wire.EnrollmentGro
 }
 
 // bulk applies the items in one transaction. A failing item writes nothing and
-// the others stand.
+// the others stand. item names what it is about, whatever becomes of it; an error
+// that is no refusal fails the whole request.
 func (a *api) bulk(req *web.Request, n int, item func(tx store.Tx, i int) (wire.BulkError, error)) (*web.Response, error) {
 	result := wire.BulkResult{Errors: []wire.BulkError{}}
+	var refused []*refuse.Refusal
 	err := a.Store.Update(req.Context(), func(tx store.Tx) error {
 		for i := range n {
 			failed, err := item(tx, i)
-			if err != nil {
+			if err == nil {
+				continue
+			}
+			r, ok := refuse.As(err)
+			if !ok {
 				return err
 			}
-			if failed.ErrorCode != 0 {
-				result.Errors = append(result.Errors, failed)
-			}
+			failed.ErrorCode, failed.ErrorStatus = r.Code, r.Message
+			result.Errors, refused = append(result.Errors, failed), append(refused, r)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range result.Errors {
-		refuse.Log(req.Context(), a.Logger, &refuse.Refusal{
-			Status: http.StatusOK, Code: e.ErrorCode, Rule: "bulk-item", Message: e.ErrorStatus,
-		}, bulkAttrs(req, e)...)
+	for i, r := range refused {
+		refuse.Log(req.Context(), a.Logger, r, bulkAttrs(req, result.Errors[i])...)
 	}
 	result.IsSuccessful = len(result.Errors) == 0
 	return web.OK(result)
@@ -205,6 +185,7 @@ func bulkAttrs(req *web.Request, e wire.BulkError) []slog.Attr {
 	return []slog.Attr{
 		slog.String("plane", "service"),
 		slog.String("request_id", req.ID),
+		slog.Bool("bulk_item", true),
 		slog.String("registration_id", e.RegistrationID),
 		slog.String("enrollment_group_id", e.EnrollmentGroupID),
 	}

@@ -109,6 +109,7 @@ func (p *Plane) answer(req *Request) (*Response, error) {
 		return nil, &refuse.Refusal{
 			Status: http.StatusMethodNotAllowed, Code: 405000, ErrorCode: "MethodNotAllowed", Rule: "method",
 			Message: "Method not allowed.", Header: http.Header{"Allow": {strings.Join(methods, ", ")}},
+			Expected: "one of " + strings.Join(methods, ", "),
 		}
 	}
 	if err := p.Before(req); err != nil {
