@@ -9,8 +9,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"time"
 
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
@@ -112,9 +112,9 @@ func collectGarbage(env *cliapp.Env) (restore func()) {
 		return func() {}
 	}
 	const growth, most, least = 8 << 20, 200, 10
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	old := debug.SetGCPercent(int(min(most, max(least, growth*100/max(m.HeapAlloc, 1)))))
+	live := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(live)
+	old := debug.SetGCPercent(int(min(most, max(least, growth*100/max(live[0].Value.Uint64(), 1)))))
 	return func() { debug.SetGCPercent(old) }
 }
 

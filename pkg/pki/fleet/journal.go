@@ -49,10 +49,8 @@ type record struct {
 // extent is the beginning of a file.
 type extent struct {
 	Size int64  `json:"size"`
-	CRC  uint32 `json:"crc32c"`
+	CRC  uint32 `json:"crc32"`
 }
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // measured writes to a file and knows the extent of what is in it.
 type measured struct {
@@ -63,7 +61,7 @@ type measured struct {
 func (m *measured) Write(p []byte) (int, error) {
 	n, err := m.w.Write(p)
 	m.Size += int64(n)
-	m.CRC = crc32.Update(m.CRC, castagnoli, p[:n])
+	m.CRC = crc32.Update(m.CRC, crc32.IEEETable, p[:n])
 	return n, err
 }
 

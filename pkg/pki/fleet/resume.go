@@ -278,7 +278,7 @@ type checker struct {
 }
 
 func newChecker(file *os.File) *checker {
-	c := &checker{sum: crc32.New(castagnoli)}
+	c := &checker{sum: crc32.NewIEEE()}
 	if file != nil {
 		c.in = bufio.NewReaderSize(file, 256<<10)
 	}
