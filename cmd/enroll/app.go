@@ -53,6 +53,7 @@ func generateFlags() []cli.Flag {
 		&cli.IntFlag{Name: flagDays, Value: 30, Usage: "make certificates valid for `DAYS`"},
 		&cli.BoolFlag{Name: flagForce, Usage: "make a new chain; replace the CA and the signing certificate in DPS"},
 		&cli.BoolFlag{Name: flagServe, Usage: "keep the embedded emulator up afterwards"},
+		&cli.BoolFlag{Name: flagDryRun, Usage: "say what would be made and sent, and do nothing"},
 		transportFlag(),
 		&cli.StringFlag{Name: flagIDScope, EnvVars: []string{envIDScope}, Usage: "ID `SCOPE` of the DPS, where it cannot be read"},
 		&cli.StringFlag{Name: flagDeviceHost, EnvVars: []string{envDeviceHost}, Usage: "`HOST` that devices register at"},

@@ -21,6 +21,9 @@ func checkGenerate(opts generateOptions) error {
 			return cliapp.WithCode(err, cliapp.ExitUsage)
 		}
 	}
+	if opts.Serve && opts.Connect.DryRun {
+		return cliapp.Usagef("--%s keeps the embedded emulator up: a dry run starts none", flagServe)
+	}
 	if opts.Serve && opts.Connect.given() {
 		return cliapp.Usagef("--%s keeps the embedded emulator up: it does not go with a connection to another DPS", flagServe)
 	}
