@@ -50,6 +50,10 @@ func newApp(env *cliapp.Env) *cli.App {
 	}
 	for _, c := range app.Commands {
 		c.Action = withFolder(env, c.Action)
+		switch c.Name {
+		case "export", "renew", "inspect", "doctor":
+			c.BashComplete = completeNames(env)
+		}
 	}
 	return app
 }

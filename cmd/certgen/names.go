@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -58,4 +60,23 @@ func withAliases(issued []workspace.Issued, names []string) []workspace.Issued {
 		issued = append(issued, workspace.Issued{Name: name, Bundle: issued[0].Bundle})
 	}
 	return issued
+}
+
+// completeNames offers the names in the folder to a completion script.
+func completeNames(env *cliapp.Env) cli.BashCompleteFunc {
+	return func(c *cli.Context) {
+		dir := readDir(env, c)
+		if _, err := os.Stat(dir); err != nil {
+			return
+		}
+		ws, err := workspace.Open(dir)
+		if err != nil {
+			return // this is no place for messages
+		}
+		for _, e := range ws.Entries() {
+			if !strings.HasPrefix(e.Name, "-") {
+				fmt.Fprintln(env.Out, e.Name)
+			}
+		}
+	}
 }

@@ -51,16 +51,11 @@ func noEmptyArgs(c *cli.Context) error {
 	return nil
 }
 
-const completionFlag = "--generate-bash-completion"
-
 // reorder moves the flags of a leaf command in front of its arguments, because
 // urfave/cli v2 stops reading flags at the first argument. What stands after
-// "--" is left alone, and a trailing completion request stays last.
+// "--" is left alone.
 // It returns the names of the commands on the way to the leaf, too.
 func reorder(app *cli.App, args []string) (names, ordered []string, err error) {
-	if len(args) > 0 && args[len(args)-1] == completionFlag {
-		return nil, args, nil
-	}
 	path, rest, err := descend(app, args)
 	for _, c := range path {
 		names = append(names, c.Name)

@@ -7,11 +7,11 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// The scripts ask the program itself for the words, by the flag that
-// urfave/cli answers. They need nothing but the shell.
+// The scripts ask the program itself for the words: see complete. They need
+// nothing but the shell.
 const (
 	bashCompletion = `_@PROG@_complete() {
-  local cur words
+  local cur words line
   cur="${COMP_WORDS[COMP_CWORD]}"
   words=("${COMP_WORDS[@]:0:COMP_CWORD}")
   [[ "$cur" == -* ]] && words+=("$cur")
@@ -31,6 +31,14 @@ _@PROG@() {
   if [[ -n "${opts[1]}" ]]; then compadd -- "${opts[@]}"; else _files; fi
 }
 compdef _@PROG@ @PROG@
+`
+	fishCompletion = `function __@PROG@_complete
+  set -l words (commandline -opc)
+  set -l current (commandline -ct)
+  string match -q -- '-*' "$current"; and set -a words $current
+  command $words --generate-bash-completion 2>/dev/null
+end
+complete -c @PROG@ -a '(__@PROG@_complete)'
 `
 	pwshCompletion = `Register-ArgumentCompleter -Native -CommandName @PROG@ -ScriptBlock {
   param($wordToComplete, $commandAst, $cursorPosition)
@@ -69,11 +77,8 @@ func completionCommand(env *Env, program string) *cli.Command {
 }
 
 func completionScript(c *cli.Context, program string) (string, error) {
-	scripts := map[string]string{"bash": bashCompletion, "zsh": zshCompletion, "pwsh": pwshCompletion, "powershell": pwshCompletion}
+	scripts := map[string]string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion, "pwsh": pwshCompletion, "powershell": pwshCompletion}
 	shell := c.Args().First()
-	if shell == "fish" {
-		return c.App.ToFishCompletion()
-	}
 	script, ok := scripts[shell]
 	if !ok {
 		return "", Usagef("unknown shell %q: want bash, zsh, fish or pwsh", shell)

@@ -42,6 +42,10 @@ func (p Program) Main() int {
 func (p Program) Run(ctx context.Context, env *Env, args []string) int {
 	app := p.New(env)
 	p.harden(app, env)
+	if completing(args) {
+		complete(app, env, args[:len(args)-1])
+		return ExitOK
+	}
 	err := p.run(ctx, app, args)
 	if err == nil {
 		return ExitOK
@@ -91,7 +95,6 @@ func (p Program) harden(app *cli.App, env *Env) {
 	app.ExitErrHandler = func(*cli.Context, error) {}
 	app.HideVersion = true
 	app.DisableSliceFlagSeparator = true
-	app.EnableBashCompletion = true
 	app.OnUsageError = onUsageError
 	if app.Action == nil {
 		app.Action = groupAction
