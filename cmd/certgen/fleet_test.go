@@ -2,9 +2,15 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"fmt"
+	"io"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/urfave/cli/v2"
 
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
 	"github.com/dpskit/dpskit/pkg/pki"
@@ -135,5 +141,40 @@ func TestFleetProgress(t *testing.T) {
 	}
 	if stdout, stderr := make(true, "--quiet"); stdout != "" || stderr != "" {
 		t.Errorf("--quiet prints %q and %q", stdout, stderr)
+	}
+}
+
+// What is said after an early end is true of each kind of output.
+func TestFleetHints(t *testing.T) {
+	early := fmt.Errorf("issue fleet: %w", context.Canceled)
+	some := fleet.Summary{Devices: 9, Made: 4}
+	tests := []struct {
+		name   string
+		format fleet.Format
+		force  bool
+		result fleet.Result
+		err    error
+		want   string
+	}{
+		{"a folder", fleet.FormatFiles, false, fleet.Result{Summary: some}, early, "4 of 9 devices are whole and stay in o; the same command makes the others"},
+		{"a folder by force", fleet.FormatFiles, true, fleet.Result{Summary: some}, early, "the same command without --force makes the others"},
+		{"an archive", fleet.FormatTar, false, fleet.Result{Summary: some, Unfinished: ".o.part", Saved: 3}, early, "3 of 9 devices are whole and stay in .o.part; the same command makes the others"},
+		{"an archive by force", fleet.FormatZip, true, fleet.Result{Summary: some, Unfinished: ".o.part", Saved: 3}, early, "; the same command makes the others"},
+		{"an archive at its beginning", fleet.FormatZip, false, fleet.Result{Summary: some}, early, "no archive was written: the same command starts over"},
+		{"a full disk", fleet.FormatTar, false, fleet.Result{Summary: some, Unfinished: ".o.part", Saved: 3}, syscall.ENOSPC, "3 of 9 devices"},
+		{"another fleet", fleet.FormatTar, false, fleet.Result{}, fleet.ErrExists, "choose another place with --out, or use --force"},
+	}
+	for _, tt := range tests {
+		p := program()
+		p.New = func(*cliapp.Env) *cli.App {
+			return &cli.App{Action: func(*cli.Context) error {
+				return fleetError(tt.err, &fleetOptions{Format: tt.format, Out: "o"}, tt.force, tt.result)
+			}}
+		}
+		var errOut bytes.Buffer
+		env := &cliapp.Env{In: strings.NewReader(""), Out: io.Discard, Err: &errOut, Now: time.Now, Getenv: func(string) string { return "" }}
+		if code := p.Run(t.Context(), env, nil); code == 0 || !strings.Contains(errOut.String(), "hint: ") || !strings.Contains(errOut.String(), tt.want) {
+			t.Errorf("%s: exit code %d, stderr %q, want %q", tt.name, code, errOut.String(), tt.want)
+		}
 	}
 }

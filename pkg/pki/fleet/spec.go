@@ -123,6 +123,13 @@ func readSpecs(root *os.Root) (specs []spec, foreign string, err error) {
 
 func readSpec(root *os.Root, name string) (spec, error) {
 	var s spec
+	info, err := root.Stat(name)
+	if err == nil && !info.Mode().IsRegular() { // a named pipe would block whoever opens it
+		err = errors.New("it is no regular file")
+	}
+	if err != nil {
+		return s, fmt.Errorf("read %q: %w", name, cause(err))
+	}
 	file, err := root.Open(name)
 	if err != nil {
 		return s, fmt.Errorf("read %q: %w", name, cause(err))
