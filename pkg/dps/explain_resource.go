@@ -20,7 +20,7 @@ var armRules = []rule{
 	{code: 400305, text: Explanation{
 		What: "the name of the provisioning service is not valid",
 		Why:  "allowed are 3 to 50 letters, digits and hyphens; 'global' is reserved",
-		Fix:  "check the name of the service",
+		Fix:  "check the name; `enroll service list` shows the services of a subscription",
 	}},
 	{code: 400309, text: Explanation{
 		What: "data residency is not offered in this region",
@@ -47,12 +47,12 @@ var armRules = []rule{
 	{errorCode: "resourcegroupnotfound", text: Explanation{
 		What: "there is no resource group of this name in the subscription",
 		Why:  "the name is misspelt or the group is in another subscription",
-		Fix:  "check the resource group and the subscription id",
+		Fix:  "check both; `enroll service list` shows the services of a subscription with their groups",
 	}},
 	{errorCode: "subscriptionnotfound", text: Explanation{
 		What: "the subscription does not exist or is not visible to this identity",
 		Why:  "the id is misspelt, or the identity belongs to another tenant",
-		Fix:  "check the subscription id and the tenant that you are signed in to",
+		Fix:  "check the id with `az account list`, and sign in to its tenant with `az login`",
 	}},
 	{errorCode: "authorizationfailed", text: Explanation{
 		What: "this identity may not do that on the provisioning service",
@@ -62,7 +62,7 @@ var armRules = []rule{
 	{errorCode: "invalidauthenticationtokenaudience", text: Explanation{
 		What: "the access token was issued for another service",
 		Why:  "the cloud of the token and the endpoint differ, such as a public token for a national cloud",
-		Fix:  "sign in to the cloud that the endpoint belongs to",
+		Fix:  "sign in to the cloud that the endpoint belongs to: `az cloud set`, then `az login`",
 	}},
 	{errorCode: "invalidauthenticationtoken", text: signIn},
 	{errorCode: "authenticationfailed", text: signIn},
@@ -100,7 +100,7 @@ var nameTaken = Explanation{
 var keyNameNotFound = Explanation{
 	What: "there is no shared access policy of this name",
 	Why:  "the name is misspelt or the policy was deleted",
-	Fix:  "look up the policies of the service; the default one is provisioningserviceowner",
+	Fix:  "look up the policies with `az iot dps policy list`, the default one is provisioningserviceowner; `enroll service show` can print a connection string that works",
 }
 
 var signIn = Explanation{

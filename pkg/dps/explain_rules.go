@@ -20,12 +20,12 @@ var registrationRules = []rule{
 	{code: 400208, text: Explanation{
 		What: "no IoT hub is available for this device",
 		Why:  "no hub is linked to the provisioning service, or the enrollment names hubs that are not linked",
-		Fix:  "link a hub to the service, or correct the hubs of the entry with `enroll group update`",
+		Fix:  "see the linked hubs with `enroll service show`, link one with `az iot dps linked-hub create`, or correct the hubs of the entry with `enroll group update`",
 	}},
 	{code: 400209, text: Explanation{
 		What: "the linked IoT hub refused the provisioning service",
 		Why:  "the shared access policy or key with which the hub was linked was changed or removed",
-		Fix:  "link the hub again with a current policy",
+		Fix:  "link the hub again with a current policy: `az iot dps linked-hub delete`, then `az iot dps linked-hub create`",
 	}},
 	{code: 401001, text: linkedHubGone},
 	{contains: "iot hub not found", text: linkedHubGone},
@@ -34,7 +34,7 @@ var registrationRules = []rule{
 var linkedHubGone = Explanation{
 	What: "the IoT hub linked to the provisioning service does not exist any more",
 	Why:  "the hub was deleted or renamed after it was linked",
-	Fix:  "remove the link and link an existing hub",
+	Fix:  "see the linked hubs with `enroll service show`, remove the link with `az iot dps linked-hub delete` and link an existing hub with `az iot dps linked-hub create`",
 }
 
 // certificateRules explain the family of 401002, immediate or asynchronous.

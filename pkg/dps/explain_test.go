@@ -194,3 +194,22 @@ func TestExplainAddsDetail(t *testing.T) {
 		t.Errorf("the detail stays: %q", y.Why)
 	}
 }
+
+// documentedCodes are the error codes that the documentation of the service, its
+// SDKs and the threads about them name.
+var documentedCodes = []int{400004, 400053, 400099, 400207, 400208, 400209, 400305, 400309, 401000, 401001, 401002,
+	404001, 404201, 404202, 404204, 409201, 409202, 409203, 412001, 500019}
+
+// TestEveryDocumentedCodeHasANextStep: what happened, why, and what to do now:
+// a command, but for what no command can mend.
+func TestEveryDocumentedCodeHasANextStep(t *testing.T) {
+	for _, code := range documentedCodes {
+		e, ok := dps.Explain(&dps.Error{StatusCode: code / 1000, Code: code})
+		if !ok || e.What == "" || e.Why == "" || e.Fix == "" {
+			t.Errorf("%d is not explained: %+v", code, e)
+		}
+		if noCommand := code == 400099 || code == 400309 || code == 400004 || code == 401000; !strings.Contains(e.Fix, "`") && !noCommand {
+			t.Errorf("%d: no command in %q", code, e.Fix)
+		}
+	}
+}
