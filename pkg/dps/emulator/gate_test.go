@@ -216,8 +216,9 @@ func TestServiceUnderSiege(t *testing.T) {
 		conn := tls.Client(dial(), &tls.Config{RootCAs: w.e.CAPool(), ServerName: "localhost"})
 		go func() { _, _ = io.WriteString(conn, request) }() // with the handshake; may be cut off
 	}
+	clientHello := recordHello(t)
 	for i := range besiegers {
-		switch i % 5 {
+		switch i % 6 {
 		case 0:
 			dial() // says nothing
 		case 1:
@@ -226,6 +227,8 @@ func TestServiceUnderSiege(t *testing.T) {
 			shake("GET /healthz HTTP/1.1\r\nHost: localhost\r\n") // the beginning of a header
 		case 3:
 			shake("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n") // idle after its answer
+		case 5:
+			_, _ = dial().Write(clientHello) // and not another word
 		case 4:
 			shake("PUT /" + w.info.IDScope + "/registrations/dev/register?api-version=2021-06-01 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
 		}
@@ -233,6 +236,25 @@ func TestServiceUnderSiege(t *testing.T) {
 	if a := w.assigned("dev", dev); a.str("status") != "assigned" {
 		t.Errorf("answer = %s", a.raw)
 	}
+}
+
+// recordHello returns a ClientHello that a server takes for good.
+func recordHello(t *testing.T) []byte {
+	t.Helper()
+	client, server := net.Pipe()
+	go func() {
+		_ = tls.Client(client, &tls.Config{ServerName: "localhost", MinVersion: tls.VersionTLS12}).Handshake()
+	}()
+	t.Cleanup(func() { client.Close() })
+	head := make([]byte, 5)
+	if _, err := io.ReadFull(server, head); err != nil {
+		t.Fatal(err)
+	}
+	hello := append(head, make([]byte, int(head[3])<<8|int(head[4]))...)
+	if _, err := io.ReadFull(server, hello[5:]); err != nil {
+		t.Fatal(err)
+	}
+	return hello
 }
 
 // TestMaxRegistrations lets a crowd in one by one: everybody is assigned, by

@@ -98,6 +98,26 @@ func want(t *testing.T, b net.Listener, text string, open net.Conn) {
 	}
 }
 
+// TestLobbyOfTenThousand: so many silent connections do not keep one that speaks
+// from being accepted, and none of them is given up for it (HT5).
+func TestLobbyOfTenThousand(t *testing.T) {
+	p := newPipes()
+	b := newLobby(t, p, never, 0, 0)
+	silent := make([]net.Conn, 10_000)
+	for i := range silent {
+		silent[i] = p.dial()
+		if _, err := io.WriteString(silent[i], "\x16"); err != nil { // it was read, so it is in the lobby
+			t.Fatal(err)
+		}
+	}
+	c := p.dial()
+	go func() { _, _ = io.WriteString(c, "second") }()
+	want(t, b, "second", c)
+	if gone(t, silent[0]) {
+		t.Error("the oldest connection was given up")
+	}
+}
+
 // TestLobbyPatience closes a connection that says nothing for too long.
 func TestLobbyPatience(t *testing.T) {
 	p := newPipes()
