@@ -1,0 +1,82 @@
+package device_test
+
+import (
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"github.com/dpskit/dpskit/pkg/dps/device"
+)
+
+// TestConnectSurvives: whatever goes wrong with the first connection, or the
+// first two, the device registers with the next one.
+func TestConnectSurvives(t *testing.T) {
+	raw := func(data string) func(net.Conn) {
+		return func(conn net.Conn) { _, _ = conn.Write([]byte(data)) }
+	}
+	silent := func(conn net.Conn) { _, _ = conn.Read(make([]byte, 1)) }
+	for name, tt := range map[string]struct {
+		greet func(conn net.Conn)
+		times int
+		took  time.Duration // at most
+	}{
+		"cut before CONNACK":      {raw(""), 2, 10 * time.Second},
+		"cut within CONNACK":      {raw("\x20\x02"), 2, 10 * time.Second},
+		"cut behind CONNACK":      {raw("\x20\x02\x00\x00"), 2, 10 * time.Second},
+		"server unavailable":      {raw("\x20\x02\x00\x03"), 2, 10 * time.Second},
+		"never a CONNACK":         {silent, 1, 2 * time.Minute},
+		"the rest of it is never": {func(conn net.Conn) { raw("\x20\x02")(conn); silent(conn) }, 1, 2 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &mqttScript{replies: []mqttReply{{202, "1", assigning, nil}, {200, "", assigned, nil}}}
+				greeted := 0
+				s.greet = func(conn net.Conn) {
+					if greeted++; greeted <= tt.times {
+						tt.greet(conn)
+						return
+					}
+					if packets.NewControlPacket(packets.Connack).Write(conn) == nil {
+						s.converse(conn)
+					}
+				}
+				start := time.Now()
+				got, err := settled(s.client(t).Register(t.Context(), nil))
+				took := time.Since(start)
+				if err != nil || got.AssignedHub != "h" || greeted != tt.times+1 || took > tt.took {
+					t.Errorf("%+v, %v after %v and %d connections", got, err, took, greeted)
+				}
+				if len(s.at) != 2 {
+					t.Errorf("%d requests", len(s.at))
+				}
+			})
+		})
+	}
+}
+
+// TestSlowConnack waits for a CONNACK that is late, and no longer than an attempt
+// may take.
+func TestSlowConnack(t *testing.T) {
+	for late, connections := range map[time.Duration]int{10 * time.Second: 1, 50 * time.Second: 1, 2 * time.Minute: 3} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &mqttScript{replies: []mqttReply{{200, "", assigned, nil}}}
+			greeted := 0
+			s.greet = func(conn net.Conn) {
+				greeted++
+				_ = conn.SetReadDeadline(time.Now().Add(late)) // see when the device leaves
+				_, _ = conn.Read(make([]byte, 1))
+				_ = conn.SetReadDeadline(time.Time{})
+				if packets.NewControlPacket(packets.Connack).Write(conn) == nil {
+					s.converse(conn)
+				}
+			}
+			_, err := settled(s.client(t, func(o *device.ClientOptions) { o.MaxRetries = 2 }).Register(t.Context(), nil))
+			if (err == nil) != (connections == 1) || greeted != connections {
+				t.Errorf("%v late: %v after %d connections", late, err, greeted)
+			}
+		})
+	}
+}
