@@ -10,6 +10,8 @@ import (
 	"os/signal"
 	"sync"
 	"time"
+
+	"github.com/dpskit/dpskit/pkg/dps/device"
 )
 
 func main() {
@@ -33,6 +35,7 @@ type options struct {
 	retryAfter time.Duration
 	deadline   time.Duration
 	serve      bool
+	transport  device.Transport
 }
 
 func parse(args []string, errs io.Writer) (options, error) {
@@ -46,8 +49,13 @@ func parse(args []string, errs io.Writer) (options, error) {
 	f.StringVar(&o.data, "data", "", "data `folder` of the emulator that is started; without it the state is in memory")
 	f.DurationVar(&o.retryAfter, "retry-after", 3*time.Second, "what the emulator that is started tells devices to wait")
 	f.DurationVar(&o.deadline, "deadline", 10*time.Minute, "when to give up")
+	transport := f.String("transport", string(device.TransportHTTPS), "how devices register: https, mqtt or mqtt-ws")
 	f.BoolVar(&o.serve, "serve", false, "only run the emulator, until standard input ends")
 	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	var err error
+	if o.transport, err = device.ParseTransport(*transport); err != nil {
 		return o, err
 	}
 	switch {

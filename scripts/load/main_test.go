@@ -46,6 +46,9 @@ func TestLoad(t *testing.T) {
 	}{
 		{"some at a time", []string{"-devices", "20", "-in-flight", "5", "-retry-after", "0"}, "200: 20, 202: 20"},
 		{"all at once", []string{"-devices", "20", "-in-flight", "0", "-retry-after", "0"}, "200: 20, 202: 20"},
+		{"over MQTT", []string{"-devices", "20", "-transport", "mqtt", "-in-flight", "5", "-retry-after", "0"}, "200: 20, 202: 20"},
+		{"over WebSocket", []string{"-devices", "20", "-transport", "mqtt-ws", "-in-flight", "0", "-retry-after", "0"}, "200: 20, 202: 20"},
+		{"over MQTT among idle connections", []string{"-devices", "5", "-transport", "mqtt", "-idle", "50", "-retry-after", "0"}, "200: 5, 202: 5"},
 		{"in a file", []string{"-devices", "5", "-retry-after", "0", "-data", t.TempDir()}, "200: 5, 202: 5"},
 		{"among idle connections", []string{"-devices", "5", "-idle", "50", "-retry-after", "0"}, "200: 5, 202: 5"},
 	} {
@@ -109,6 +112,7 @@ func TestArguments(t *testing.T) {
 	for want, args := range map[string][]string{
 		`unexpected argument "x"`:       {"x"},
 		"0 devices":                     {"-devices", "0"},
+		`transport "amqp"`:              {"-transport", "amqp"},
 		"-1 in flight":                  {"-in-flight", "-1"},
 		"-1 idle connections":           {"-idle", "-1"},
 		"-data is for":                  {"-connect", "f", "-data", "d"},

@@ -18,6 +18,10 @@ import (
 
 // measure enrolls, registers and counts.
 func measure(ctx context.Context, o options, s *server, progress io.Writer) (*figures, error) {
+	host, err := s.deviceHost(o.transport)
+	if err != nil {
+		return nil, err
+	}
 	f, err := enroll(ctx, s)
 	if err != nil {
 		return nil, err
@@ -36,14 +40,15 @@ func measure(ctx context.Context, o options, s *server, progress io.Writer) (*fi
 	}
 	if o.idle > 0 {
 		fmt.Fprintf(progress, "load: opening %d connections that do nothing\n", o.idle)
-		b := besiege(ctx, s.address(), o.idle)
+		b := besiege(ctx, s.address(o.transport), o.idle)
 		defer func() {
 			b.stop()
 			fmt.Fprintf(progress, "load: %d idle connections were opened, the server closed %d\n", b.dialled.Load(), b.closed.Load())
 		}()
 	}
-	fmt.Fprintf(progress, "load: registering, %d in flight\n", o.inFlight)
+	fmt.Fprintf(progress, "load: registering over %s, %d in flight\n", o.transport, o.inFlight)
 	t := newTrial(f, s, certs)
+	t.host, t.transport = host, o.transport
 	if err := t.register(ctx, o.inFlight, progress); err != nil {
 		return t.figures(), err
 	}
@@ -72,6 +77,7 @@ func each(n, workers int, fn func(i int) error) error {
 type trial struct {
 	fleet   *fleet
 	server  *server
+	host    string // that devices register at
 	certs   []tls.Certificate
 	results []device.Result // of the devices, in their order
 	errs    []error
@@ -79,6 +85,8 @@ type trial struct {
 	total   time.Duration
 	answers answers
 	done    atomic.Int64
+
+	transport device.Transport
 }
 
 func newTrial(f *fleet, s *server, certs []tls.Certificate) *trial {
@@ -122,7 +130,7 @@ func (r *trial) register(ctx context.Context, inFlight int, progress io.Writer) 
 // device: it comes back when it is told to, and after a lost connection.
 func (r *trial) one(ctx context.Context, i int) (device.Result, error) {
 	c, err := device.NewClient(r.server.info.IDScope, r.fleet.id(i), device.X509(r.certs[i]), &device.ClientOptions{
-		Host: r.server.info.HostName, RootCAs: r.server.roots, Logger: slog.New(&r.answers), MaxRetries: 100,
+		Host: r.host, Transport: r.transport, RootCAs: r.server.roots, Logger: slog.New(&r.answers), MaxRetries: 100,
 	})
 	if err != nil {
 		return device.Result{}, err

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dpskit/dpskit/pkg/dps/device"
 	"github.com/dpskit/dpskit/pkg/dps/emulator"
 )
 
@@ -124,8 +125,24 @@ func (s *server) client() *http.Client {
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.roots}}}
 }
 
-// address is host and port of the first HTTPS listener.
-func (s *server) address() string { return strings.TrimPrefix(s.info.HTTPS[0], "https://") }
+// address is host and port of the first listener for a transport.
+func (s *server) address(t device.Transport) string {
+	if t == device.TransportMQTT && len(s.info.MQTT) > 0 {
+		return strings.TrimPrefix(s.info.MQTT[0], "mqtts://")
+	}
+	return strings.TrimPrefix(s.info.HTTPS[0], "https://")
+}
+
+// deviceHost is where devices register over a transport.
+func (s *server) deviceHost(t device.Transport) (string, error) {
+	if t != device.TransportMQTT {
+		return s.info.HostName, nil
+	}
+	if len(s.info.MQTT) == 0 {
+		return "", errors.New("the emulator does not listen for MQTT over TLS")
+	}
+	return s.address(t), nil
+}
 
 func (s *server) usage() usage { return usageOf(s.info.PID) }
 
