@@ -32,6 +32,7 @@ type connectOptions struct {
 	ConnectionString     dps.Secret
 	ConnectionStringFile string
 	Host                 string
+	Cloud                string
 	CAFile               string
 	APIVersion           string
 	Subscription         string
@@ -55,6 +56,7 @@ func connectOptionsFrom(c *cli.Context, env *cliapp.Env) connectOptions {
 		ConnectionString:     dps.Secret(c.String(flagConnectionString)),
 		ConnectionStringFile: c.String(flagConnectionStringFile),
 		Host:                 c.String(flagHost),
+		Cloud:                c.String(flagCloud),
 		CAFile:               c.String(flagCAFile),
 		APIVersion:           c.String(flagAPIVersion),
 		Subscription:         c.String(flagSubscription),
@@ -212,17 +214,11 @@ func fillEmpty(s *string, def string) {
 	}
 }
 
-// tokenHosts are the domains of DPS in the public and the sovereign clouds. A
-// token of Microsoft Entra ID goes to no other host, whatever --host says.
-var tokenHosts = []string{".azure-devices-provisioning.net", ".azure-devices-provisioning.us", ".azure-devices-provisioning.cn"}
-
-// checkTokenHost refuses to show a token to a host that is not of DPS.
+// checkTokenHost refuses to show a token of Microsoft Entra ID to a host that is
+// not of DPS in one of the clouds, whatever --host says.
 func (ep *endpoint) checkTokenHost() error {
-	host := strings.ToLower(ep.host)
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	if ep.emulator || slices.ContainsFunc(tokenHosts, func(suffix string) bool { return strings.HasSuffix(host, suffix) }) {
+	host := hostName(ep.host)
+	if ep.emulator || slices.ContainsFunc(clouds(), func(c azureCloud) bool { return strings.HasSuffix(host, c.suffix) }) {
 		return nil
 	}
 	return cliapp.WithHint(cliapp.Usagef("host %q is not of DPS: a Microsoft Entra token is not sent there", ep.host),
@@ -238,7 +234,11 @@ func (ep *endpoint) token() (azcore.TokenCredential, error) {
 	if ep.entra != nil {
 		return ep.entra, nil
 	}
-	cred, err := azidentity.NewDefaultAzureCredential(nil)
+	chosen, err := chooseCloud(ep.opts.Cloud, ep.host)
+	if err != nil {
+		return nil, err
+	}
+	cred, err := azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{ClientOptions: azcore.ClientOptions{Cloud: chosen.config}})
 	if err != nil {
 		return nil, cliapp.WithCode(fmt.Errorf("find Microsoft Entra credentials: %v", err), cliapp.ExitUnauthorized)
 	}

@@ -15,6 +15,7 @@ const (
 	flagConnectionString     = "connection-string"
 	flagConnectionStringFile = "connection-string-file"
 	flagHost                 = "host"
+	flagCloud                = "cloud"
 	flagCAFile               = "ca-file"
 	flagAPIVersion           = "api-version"
 	flagTimeout              = "timeout"
@@ -71,6 +72,7 @@ const (
 const (
 	envConnectionString = "DPS_CONNECTION_STRING"
 	envCAFile           = "DPS_CA_FILE"
+	envCloud            = "AZURE_ENVIRONMENT"
 	envIDScope          = "DPS_ID_SCOPE"
 	envDeviceHost       = "DPS_DEVICE_HOST"
 	envSubscription     = "AZURE_SUBSCRIPTION_ID"
@@ -102,6 +104,10 @@ func connectionFlags() []cli.Flag {
 		&cli.StringFlag{
 			Name: flagHost, Category: categoryConnection,
 			Usage: "service `HOST` (NAME.azure-devices-provisioning.net), with Microsoft Entra credentials",
+		},
+		&cli.StringFlag{
+			Name: flagCloud, Category: categoryConnection, EnvVars: []string{envCloud},
+			Usage: "sign in to this `CLOUD`: AzurePublicCloud, AzureUSGovernment or AzureChinaCloud (default: by the host of the DPS)",
 		},
 		&cli.StringFlag{
 			Name: flagCAFile, Category: categoryConnection, EnvVars: []string{envCAFile},

@@ -175,7 +175,9 @@ func (g *generation) resolveService(ctx context.Context) error {
 		}
 	}
 	if !g.ep.hasARM() {
-		return nil
+		chosen, err := chooseCloud("", g.ep.host)
+		fillEmpty(&g.opts.DeviceHost, chosen.deviceHost())
+		return err
 	}
 	if err := g.ep.locate(ctx); err != nil {
 		return err

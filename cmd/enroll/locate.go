@@ -4,14 +4,12 @@ import (
 	"context"
 	"strings"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
 	"github.com/dpskit/dpskit/pkg/dps/arm"
 	"github.com/dpskit/dpskit/pkg/dps/emulator"
 )
-
-// azureHostSuffix ends the service host of a DPS in the public cloud; the name
-// of the resource is before it.
-const azureHostSuffix = ".azure-devices-provisioning.net"
 
 // locate completes what is known of the DPS resource for Azure Resource
 // Manager. A name alone, or the host in a connection string, is looked up in
@@ -54,14 +52,15 @@ func (ep *endpoint) locateEmulated(ctx context.Context) error {
 	return nil
 }
 
-// nameInHost is the name of the resource with this service host, if it is in
-// the public cloud.
+// nameInHost is the name of the resource with this service host, if it is in one
+// of Azure's clouds.
 func nameInHost(host string) string {
-	name, found := strings.CutSuffix(strings.ToLower(host), azureHostSuffix)
-	if !found || strings.Contains(name, ".") {
-		return ""
+	for _, c := range clouds() {
+		if name, found := strings.CutSuffix(hostName(host), c.suffix); found && !strings.Contains(name, ".") {
+			return name
+		}
 	}
-	return name
+	return ""
 }
 
 // noService adds to a name that the subscription does not have what can be done.
@@ -93,6 +92,8 @@ func (ep *endpoint) armOptions() *arm.ClientOptions {
 	opts := &arm.ClientOptions{HTTPClient: ep.client, Logger: ep.opts.Logger, APIVersion: ep.opts.ARMVersion, Timeout: ep.opts.Timeout}
 	if ep.emulator {
 		opts.Endpoint = "https://" + ep.host
+	} else if chosen, err := chooseCloud(ep.opts.Cloud, ep.host); err == nil { // else token has refused it
+		opts.Endpoint = chosen.config.Services[cloud.ResourceManager].Endpoint
 	}
 	return opts
 }

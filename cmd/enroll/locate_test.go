@@ -15,7 +15,10 @@ import (
 
 // azure answers as Azure Resource Manager does for a subscription with two
 // services, and records the paths that were asked for.
-type azure struct{ paths []string }
+type azure struct {
+	paths []string
+	host  string // that of the cloud; default the public one
+}
 
 func (a *azure) RoundTrip(req *http.Request) (*http.Response, error) {
 	a.paths = append(a.paths, req.URL.Path)
@@ -23,7 +26,11 @@ func (a *azure) RoundTrip(req *http.Request) (*http.Response, error) {
 		return fmt.Sprintf(`{"name":%q,"id":"/subscriptions/s/resourceGroups/%s/providers/Microsoft.Devices/provisioningServices/%s","properties":{}}`, name, group, name)
 	}
 	status, body := http.StatusOK, `{"value":[`+resource("g1", "first")+`,`+resource("g2", "My-DPS")+`]}`
-	if req.URL.Host != "management.azure.com" || req.Header.Get("Authorization") != "Bearer entra" {
+	host := a.host
+	if host == "" {
+		host = "management.azure.com"
+	}
+	if req.URL.Host != host || req.Header.Get("Authorization") != "Bearer entra" {
 		status, body = http.StatusUnauthorized, `{}`
 	}
 	return &http.Response{StatusCode: status, Request: req, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}, nil
@@ -45,7 +52,10 @@ func TestLocate(t *testing.T) {
 		{"host of a connection string", "MY-DPS.azure-devices-provisioning.net", connectOptions{Subscription: "s"}, "g2", 1, 0},
 		{"the name counts more than the host", "my-dps.azure-devices-provisioning.net", connectOptions{Subscription: "s", Name: "FIRST"}, "g1", 1, 0},
 		{"group given", "", connectOptions{Subscription: "s", Name: "my-dps", ResourceGroup: "g9"}, "g9", 0, 0},
-		{"host of another cloud", "my-dps.azure-devices-provisioning.cn", connectOptions{Subscription: "s"}, "", 0, 0},
+		{"host of China", "my-dps.azure-devices-provisioning.cn", connectOptions{Subscription: "s"}, "g2", 1, 0},
+		{"host of the US government", "my-dps.azure-devices-provisioning.us", connectOptions{Subscription: "s"}, "g2", 1, 0},
+		{"another cloud by its name", "", connectOptions{Subscription: "s", Name: "my-dps", Cloud: "azurechinacloud"}, "g2", 1, 0},
+		{"a host of no cloud", "my-dps.example.com", connectOptions{Subscription: "s"}, "", 0, 0},
 		{"no subscription", "", connectOptions{Name: "my-dps"}, "", 0, 0},
 		{"not there", "", connectOptions{Subscription: "s", Name: "third"}, "", 1, cliapp.ExitNotFound},
 		{"not a subscription", "", connectOptions{Subscription: "s/../t", Name: "first"}, "", 0, cliapp.ExitUsage},
@@ -53,6 +63,11 @@ func TestLocate(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			a := &azure{}
+			if strings.HasSuffix(tt.host, ".cn") || tt.opts.Cloud != "" {
+				a.host = "management.chinacloudapi.cn"
+			} else if strings.HasSuffix(tt.host, ".us") {
+				a.host = "management.usgovcloudapi.net"
+			}
 			ep := a.endpoint(tt.opts)
 			ep.host = tt.host
 			err := ep.locate(t.Context())

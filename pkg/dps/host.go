@@ -77,7 +77,7 @@ func CheckServiceHost(host string) error {
 			return ErrIoTHubConnectionString
 		}
 	}
-	if name == GlobalDeviceHost {
+	if strings.HasPrefix(name, "global.azure-devices-provisioning.") { // of any cloud
 		return errors.New("this is the device endpoint; use the service's own host, NAME.azure-devices-provisioning.net")
 	}
 	return nil

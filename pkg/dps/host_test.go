@@ -51,8 +51,10 @@ func TestCheckServiceHost(t *testing.T) {
 			t.Errorf("%q: %v", hub, err)
 		}
 	}
-	if err := dps.CheckServiceHost("Global.azure-devices-provisioning.net"); err == nil || !strings.Contains(err.Error(), "device endpoint") {
-		t.Errorf("got %v", err)
+	for _, global := range []string{"Global.azure-devices-provisioning.net", "global.azure-devices-provisioning.cn:443", "global.azure-devices-provisioning.us"} {
+		if err := dps.CheckServiceHost(global); err == nil || !strings.Contains(err.Error(), "device endpoint") {
+			t.Errorf("%q: %v", global, err)
+		}
 	}
 	if err := dps.CheckServiceHost("a b"); err == nil {
 		t.Error("no error")
