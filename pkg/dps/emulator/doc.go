@@ -237,8 +237,10 @@
 //     Retry-After, on register only.
 //   - A registration joins the one before it only if the enrollment has not
 //     changed in between.
-//   - TPM attestation is not served on this plane (401002), nor are certificate
-//     signing requests in the body (ignored).
+//   - TPM attestation is not served on this plane: a device that sends a tpm
+//     member and no credential, or that is enrolled with a TPM, gets a 401002
+//     without authenticationKey, and the log says so. Certificate signing requests
+//     in the body are ignored.
 //
 // MQTT:
 //   - Client identifier, certificate and token are judged as the service was seen

@@ -126,3 +126,28 @@ func TestWrongKindOfProof(t *testing.T) {
 		t.Errorf("rule = %q", w.rule())
 	}
 }
+
+// TestTPMIsNotServed: a device with a TPM is told, whether it is enrolled or not;
+// one that has another credential, too, is judged by that.
+func TestTPMIsNotServed(t *testing.T) {
+	w, p := fleet(t)
+	enrolled := map[string]any{"registrationId": "tpm", "attestation": map[string]any{"type": "tpm", "tpm": map[string]any{"endorsementKey": "AAAA"}}}
+	w.want(w.service(http.MethodPut, "/enrollments/tpm", enrolled, nil), 200, 0)
+	body := func(id string) map[string]any {
+		return map[string]any{"registrationId": id, "tpm": map[string]any{"endorsementKey": "AAAA", "storageRootKey": "AAAA"}}
+	}
+	for _, id := range []string{"tpm", "stranger"} {
+		a := w.device(http.MethodPut, "/register", id, nil, nil, body(id))
+		w.want(a, 401, 401002)
+		if w.rule() != "attestation-kind" || a.body["authenticationKey"] != nil || !strings.Contains(a.str("info", "expected"), "tpm") {
+			t.Errorf("%s: rule %q: %s", id, w.rule(), a.raw)
+		}
+	}
+	c := w.dialMQTT(nil) // the service has no TPM over MQTT either
+	if code := c.connect(hello(w.info.IDScope, "tpm")); code != 5 || w.rule() != "attestation-kind" {
+		t.Errorf("CONNACK %d by rule %q", code, w.rule())
+	}
+	w.want(w.device(http.MethodPut, "/register", "dev", device(t, p.intermediate, "dev"), nil, body("dev")), 202, 0)
+	w.want(w.device(http.MethodPut, "/register", "dev", nil, nil, map[string]any{"registrationId": "dev"}), 401, 401000)
+	w.want(w.device(http.MethodPut, "/register", "dev", nil, nil, `{"registrationId":"dev","tpm":"x"}`), 400, 400000)
+}

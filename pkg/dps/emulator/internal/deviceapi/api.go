@@ -1,7 +1,6 @@
 package deviceapi
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -61,34 +60,32 @@ func call(req *web.Request) provision.Call {
 	return c
 }
 
-// readBody reads and checks a DeviceRegistration and returns its payload.
-func (a *api) readBody(req *web.Request) (json.RawMessage, error) {
+// readBody reads and checks a DeviceRegistration and completes c by it.
+func (a *api) readBody(req *web.Request, c *provision.Call) error {
 	if req.ContentLength < 0 || req.ContentLength > largeBody {
 		select {
 		case a.large <- struct{}{}:
 			defer func() { <-a.large }()
 		default:
-			return nil, provision.TooMany(RuleBodies, "Too many large requests at the same time.",
+			return provision.TooMany(RuleBodies, "Too many large requests at the same time.",
 				"at most "+strconv.Itoa(maxLargeBodies)+" bodies of more than "+strconv.Itoa(largeBody)+" bytes at the same moment")
 		}
 	}
 	data, err := req.Body(MaxBody)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := web.CheckMediaType(req.Header.Get("Content-Type")); err != nil {
-		return nil, err
+		return err
 	}
-	return ReadBody(data, req.Param("id"))
+	return ReadBody(data, c)
 }
 
 func (a *api) register(req *web.Request) (*web.Response, error) {
-	payload, err := a.readBody(req)
-	if err != nil {
+	c := call(req)
+	if err := a.readBody(req, &c); err != nil {
 		return nil, err
 	}
-	c := call(req)
-	c.Payload = payload
 	status, err := a.Register(req.Context(), c)
 	if err != nil {
 		return nil, err
@@ -114,10 +111,11 @@ func (a *api) poll(req *web.Request) (*web.Response, error) {
 }
 
 func (a *api) lookUp(req *web.Request) (*web.Response, error) {
-	if _, err := a.readBody(req); err != nil {
+	c := call(req)
+	if err := a.readBody(req, &c); err != nil {
 		return nil, err
 	}
-	reg, err := a.Service.LookUp(req.Context(), call(req))
+	reg, err := a.Service.LookUp(req.Context(), c)
 	if err != nil {
 		return nil, err
 	}

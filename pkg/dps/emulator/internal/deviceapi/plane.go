@@ -2,7 +2,6 @@ package deviceapi
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net/http"
 	"regexp"
@@ -50,21 +49,23 @@ func CheckVersion(version string) error {
 	}
 }
 
-// ReadBody checks a DeviceRegistration and returns its payload for custom
-// allocation: any JSON value, nil if there is none. The identifier in it may be
-// left out; if it is there it must be that of the caller.
-func ReadBody(data []byte, registrationID string) (payload json.RawMessage, err error) {
+// ReadBody checks a DeviceRegistration and puts what counts in it into call: the
+// payload for custom allocation, any JSON value, and whether the device wants to
+// be attested by its TPM. The identifier in it may be left out; if it is there it
+// must be that of the caller.
+func ReadBody(data []byte, call *provision.Call) error {
 	var body wire.DeviceRegistration
 	if err := web.Decode(data, &body); err != nil {
-		return nil, err
+		return err
 	}
-	if body.RegistrationID != "" && state.Fold(body.RegistrationID) != state.Fold(registrationID) {
-		return nil, web.BadBody("The registrationId in the body does not match the one in the path.")
+	if body.RegistrationID != "" && state.Fold(body.RegistrationID) != state.Fold(call.RegistrationID) {
+		return web.BadBody("The registrationId in the body does not match the one in the path.")
 	}
-	if string(body.Payload) == "null" {
-		return nil, nil
+	if call.Payload = body.Payload; string(body.Payload) == "null" {
+		call.Payload = nil
 	}
-	return body.Payload, nil
+	call.TPM = body.TPM != nil
+	return nil
 }
 
 // RetryAfterText is what a device that has to ask again is told.

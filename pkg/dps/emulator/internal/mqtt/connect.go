@@ -150,8 +150,7 @@ func (se *session) ask(ctx context.Context, r request, payload []byte) (wire.Ope
 	}
 	call := se.call
 	if len(bytes.TrimSpace(payload)) > 0 { // some official clients send none
-		var err error
-		if call.Payload, err = deviceapi.ReadBody(payload, call.RegistrationID); err != nil {
+		if err := deviceapi.ReadBody(payload, &call); err != nil {
 			return wire.OperationStatus{}, err
 		}
 	}

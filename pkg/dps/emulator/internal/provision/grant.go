@@ -69,13 +69,14 @@ func orChanged(err error) error {
 // evidence finds the enrollment that decides and collects what the proof is
 // judged by.
 func (s *Service) evidence(r store.Reader, call Call) (proof, error) {
-	if len(call.Chain) == 0 && call.Token == "" {
-		return nil, noCredential()
-	}
 	e, found, err := findIndividual(r, call)
 	switch {
 	case err != nil:
 		return nil, err
+	case call.TPM && !call.credible(), found && e.Attestation.Type == wire.TypeTPM:
+		return nil, tpmUnserved()
+	case !call.credible():
+		return nil, noCredential()
 	case found:
 		return s.individual(r, call, e)
 	case call.Token != "":
@@ -84,6 +85,9 @@ func (s *Service) evidence(r store.Reader, call Call) (proof, error) {
 		return s.x509Group(r, call)
 	}
 }
+
+// credible says whether the device has shown anything at all.
+func (c Call) credible() bool { return len(c.Chain) > 0 || c.Token != "" }
 
 // findIndividual looks for the enrollment of the leaf, then for one with the
 // registration ID.
@@ -114,11 +118,6 @@ func (s *Service) individual(r store.Reader, call Call, e state.Enrollment) (pro
 	switch {
 	case e.Attestation.Type == wire.TypeSymmetricKey:
 		return func() (grant, error) { return g, s.symmetricKey(call, e.Attestation.SymmetricKey) }, nil
-	case e.Attestation.Type != wire.TypeX509:
-		refused := refusal(http.StatusUnauthorized, 401002, RuleKind, "Unauthorized")
-		refused.Expected = "attestation " + e.Attestation.Type + ", which the emulator does not serve on the device plane"
-		refused.Fix = "enroll the device with a certificate or a symmetric key"
-		return nil, refused
 	case call.Token != "" || len(call.Chain) == 0:
 		refused := refusal(http.StatusUnauthorized, 401002, RuleKind, "Unauthorized")
 		refused.Expected, refused.Fix = "a client certificate", "present the enrolled certificate, without an Authorization header"

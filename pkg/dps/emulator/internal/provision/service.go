@@ -58,6 +58,8 @@ type Call struct {
 	Token string
 	// Payload is what a registering device sent for custom allocation.
 	Payload json.RawMessage
+	// TPM is set if the device wants to be attested by its TPM.
+	TPM bool
 }
 
 // Rules of this package.
@@ -260,6 +262,14 @@ func noCredential() *refuse.Refusal {
 	r := refusal(http.StatusUnauthorized, 401000, RuleCredential, "Unauthorized")
 	r.Expected = "a client certificate or a shared access signature"
 	r.Fix = "present the device certificate in the TLS handshake, or send an Authorization header"
+	return r
+}
+
+// tpmUnserved refuses a device that has nothing but a TPM.
+func tpmUnserved() *refuse.Refusal {
+	r := refusal(http.StatusUnauthorized, 401002, RuleKind, "Unauthorized")
+	r.Expected = "a certificate or a symmetric key: the emulator stores tpm enrollments and does not serve them on the device plane"
+	r.Fix = "enroll the device with a certificate or a symmetric key, or test its TPM with the service"
 	return r
 }
 

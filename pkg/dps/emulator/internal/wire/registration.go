@@ -35,10 +35,12 @@ type RegistrationState struct {
 	Payload                json.RawMessage `json:"payload,omitempty"`
 }
 
-// DeviceRegistration is what a device sends. Payload is any JSON value.
+// DeviceRegistration is what a device sends. Payload is any JSON value; TPM are
+// the keys of a device with a TPM.
 type DeviceRegistration struct {
 	RegistrationID string          `json:"registrationId"`
 	Payload        json.RawMessage `json:"payload,omitempty"`
+	TPM            *TPM            `json:"tpm,omitempty"`
 }
 
 // DeviceResult is DeviceRegistrationResult, the device plane's view of a
