@@ -8,10 +8,11 @@ import (
 // faultHelp is the short form of what package fault documents.
 const faultHelp = "A --fault RULE is settings with commas between them. Which requests it hits:\n" +
 	"plane=service|device|arm, op=GLOB (put-enrollment, get-group, query-*, register, poll,\n" +
-	"generate-code, ...; connect is the CONNECT of MQTT, never meant by *), id=GLOB, nth=N, after=N, times=N, percent=P, per-id (count for each\n" +
-	"id). What becomes of them: status=N[,code=N][,committed], reset, close, drop-ack (do it,\n" +
-	"lose the answer), close-after=BYTES, truncate, assigning=N|forever, throttle=N/PERIOD; or\n" +
-	"only retry-after=SECONDS|date:SECONDS|Nms|absent|garbage, delay=TIME, slow=TIME. The word\n" +
+	"generate-code, ...; connect is CONNECT over MQTT, which * does not mean), id=GLOB, nth=N,\n" +
+	"after=N, times=N, percent=P, per-id (count for each id). What becomes of them:\n" +
+	"status=N[,code=N][,committed], reset, close, drop-ack (do it, lose the answer),\n" +
+	"close-after=BYTES, truncate, assigning=N|forever, throttle=N/PERIOD; or only\n" +
+	"retry-after=SECONDS|date:SECONDS|Nms|absent|garbage, delay=TIME, slow=TIME. The word\n" +
 	"real-throttle stands for the limits of the service. Answers carry x-emulator-fault; the\n" +
 	"same --fault-seed gives the same decisions.\n\n" +
 	"   enroll emulator --fault op=put-*,percent=30,drop-ack --fault-seed 7\n" +
