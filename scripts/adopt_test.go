@@ -141,6 +141,7 @@ var oldFolders = []struct {
 
 // A folder of the originals is used as it is by certgen.
 func TestAdoptWithCertgen(t *testing.T) {
+	t.Parallel()
 	for _, test := range oldFolders {
 		t.Run(test.name, func(t *testing.T) {
 			c := call{
@@ -213,6 +214,7 @@ func checkList(t *testing.T, r result, want map[string]string) {
 
 // The new script goes on where the old one stopped.
 func TestAdoptWithScript(t *testing.T) {
+	t.Parallel()
 	for _, test := range oldFolders[:2] {
 		t.Run(test.name, func(t *testing.T) {
 			c := call{dir: oldFolder(t, test.copy, test.old)}

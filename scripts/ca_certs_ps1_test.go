@@ -107,6 +107,7 @@ func checkPowerShellDevice(t *testing.T, dir, name, cn string, signers ...string
 }
 
 func TestPowerShellFunctions(t *testing.T) {
+	t.Parallel()
 	c := call{dir: t.TempDir()}
 	r := c.mustPowerShell(t, "Test-CACertsPrerequisites", "New-CACertsCertChain ecc")
 	if !strings.Contains(r.stdout, "Success") || !strings.Contains(r.stdout+r.stderr, "PRODUCTION") {
@@ -149,6 +150,7 @@ func TestPowerShellFunctions(t *testing.T) {
 }
 
 func TestPowerShellEnvironment(t *testing.T) {
+	t.Parallel()
 	c := call{dir: t.TempDir(), env: []string{"FORCE_NO_PROD_WARNING=1"}}
 	r := c.mustPowerShell(t, "New-CACertsCertChain ecc", "New-CACertsDevice dev",
 		"Write-CACertsCertificatesToEnvironment dev my-hub.azure-devices.net $true",
@@ -180,6 +182,7 @@ func TestPowerShellEnvironment(t *testing.T) {
 }
 
 func TestPowerShellInstallRoot(t *testing.T) {
+	t.Parallel()
 	c := call{dir: t.TempDir()}
 	rootFixture(t, c.dir, "their secret")
 	c.mustPowerShell(t, "Install-RootCACertificate ca.pem key.pem ecc 'their secret'", "New-CACertsEdgeDeviceIdentity dev")
@@ -196,6 +199,7 @@ func TestPowerShellInstallRoot(t *testing.T) {
 
 // What is wrong is refused before anything is written.
 func TestPowerShellRefuses(t *testing.T) {
+	t.Parallel()
 	c := call{dir: t.TempDir()}
 	c.mustPowerShell(t, "New-CACertsCertChain ecc")
 	before := files(t, c.dir)
@@ -214,6 +218,7 @@ func TestPowerShellRefuses(t *testing.T) {
 
 // After an error there are the files of before, whatever the function makes.
 func TestPowerShellAllOrNothing(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	call{dir: dir}.mustPowerShell(t, "New-CACertsCertChain ecc", "New-CACertsDevice dev")
 	before := files(t, dir)
@@ -240,6 +245,7 @@ func TestPowerShellAllOrNothing(t *testing.T) {
 
 // The files of one copy alone, in another folder.
 func TestPowerShellCopies(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		copied       string
 		intermediate string

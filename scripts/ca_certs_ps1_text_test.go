@@ -15,6 +15,7 @@ import (
 // What can be told without PowerShell: the functions of both copies are there,
 // and the text is one that Windows PowerShell 5.1 reads.
 func TestPowerShellText(t *testing.T) {
+	t.Parallel()
 	text := string(readFile(t, filepath.Join(scriptDir, "ca-certs.ps1")))
 	for _, name := range []string{
 		"Test-CACertsPrerequisites", "New-CACertsCertChain", "New-CACertsVerificationCert", "New-CACertsDevice",
@@ -43,6 +44,7 @@ func TestPowerShellText(t *testing.T) {
 
 // The grammar reads the script, and what it calls and uses is there.
 func TestPowerShellSyntax(t *testing.T) {
+	t.Parallel()
 	c := call{dir: t.TempDir()}
 	if r := c.node(t, "check.mjs", filepath.Join(scriptDir, "ca-certs.ps1")); r.code != 0 || r.stdout != "" {
 		t.Errorf("exit code %d:\n%s%s", r.code, r.stdout, r.stderr)
@@ -75,6 +77,7 @@ func TestPowerShellSyntax(t *testing.T) {
 
 // The model fails where PowerShell would, and at what it does not know.
 func TestPowerShellModel(t *testing.T) {
+	t.Parallel()
 	c := call{dir: t.TempDir()}
 	tests := []struct{ name, script, want string }{
 		{"a single value comes out bare", "function A() { return @('x') }\n$a = A\nWrite-Output $a.Length", "1"},
@@ -115,6 +118,7 @@ func TestPowerShellModel(t *testing.T) {
 // The arguments that the script hands to certgen: what they are, and that no
 // secret is among them.
 func TestPowerShellArguments(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "it's a folder")
 	log := filepath.Join(t.TempDir(), "arguments")
 	mkdir(t, dir)

@@ -20,6 +20,7 @@ func mkdir(t *testing.T, dir string) {
 
 // A wrong call changes nothing, says why, and exits with 1 as the originals do.
 func TestWrongCalls(t *testing.T) {
+	t.Parallel()
 	c := call{dir: t.TempDir()}
 	for _, test := range []struct {
 		args []string
@@ -59,6 +60,7 @@ func TestWrongCalls(t *testing.T) {
 
 // Names that the originals split at blanks or gave to openssl as they were.
 func TestBadNames(t *testing.T) {
+	t.Parallel()
 	c := call{dir: t.TempDir()}
 	r := c.certGen(t, "create_device_certificate", "dev")
 	if r.code != 3 || !strings.Contains(r.stderr, "no root CA") ||
@@ -95,6 +97,7 @@ func TestBadNames(t *testing.T) {
 // The originals needed root for a second device (chmod 444 and a wrong file
 // name in rm), and refused the same device again.
 func TestAsAnotherUser(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	c := call{dir: dir}
 	if os.Geteuid() == 0 {
@@ -123,6 +126,7 @@ func TestAsAnotherUser(t *testing.T) {
 // A new root takes the place of the old one and of all that it signed, and
 // nothing is lost.
 func TestNewRoot(t *testing.T) {
+	t.Parallel()
 	c := call{dir: t.TempDir()}
 	c.must(t, "create_root_and_intermediate")
 	c.must(t, "create_edge_device_certificate", "gw")
@@ -160,6 +164,7 @@ func TestNewRoot(t *testing.T) {
 
 // What fails, or is interrupted, leaves the CAs and the certificates of before.
 func TestAllOrNothing(t *testing.T) {
+	t.Parallel()
 	c := call{dir: t.TempDir()}
 	for _, test := range []struct {
 		name string
@@ -197,6 +202,7 @@ func TestAllOrNothing(t *testing.T) {
 
 // Passwords go to certgen in its environment, where other users cannot read.
 func TestNoSecretsInArguments(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("needs a program that is a shell script")
 	}
@@ -224,6 +230,7 @@ func TestNoSecretsInArguments(t *testing.T) {
 
 // certgen is looked for beside the script, in PATH and in a checkout.
 func TestFindsCertgen(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("PATH is set up for POSIX")
 	}
@@ -296,6 +303,7 @@ func link(t *testing.T, from, to string) {
 }
 
 func TestShellcheck(t *testing.T) {
+	t.Parallel()
 	tool, err := exec.LookPath("shellcheck")
 	if err != nil {
 		t.Skip("no shellcheck here")
@@ -310,6 +318,7 @@ func TestShellcheck(t *testing.T) {
 // Names that differ only by case are one device to DPS, and one file to many
 // file systems: the second is refused, and neither of its two certificates is made.
 func TestCaseClash(t *testing.T) {
+	t.Parallel()
 	c := call{dir: t.TempDir()}
 	c.must(t, "create_root_and_intermediate")
 	c.must(t, "create_device_certificate", "dev-a")

@@ -65,6 +65,7 @@ type want struct {
 }
 
 func TestVerbs(t *testing.T) {
+	t.Parallel()
 	c := call{dir: t.TempDir()}
 	r := c.must(t, "create_root_and_intermediate")
 	for _, text := range []string{"azure-iot-test-only.root.ca.cert.pem", "azure-iot-test-only.intermediate.cert.pem"} {
@@ -218,6 +219,7 @@ func checkPFX(t *testing.T, name string, chain []*x509.Certificate) {
 
 // Without a choice the keys are the original's: RSA with 4096 bits.
 func TestDefaultKeys(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("RSA keys take seconds")
 	}
@@ -237,6 +239,7 @@ func TestDefaultKeys(t *testing.T) {
 
 // Any POSIX shell runs the script, without TERM and without a terminal.
 func TestShells(t *testing.T) {
+	t.Parallel()
 	for _, shell := range [][]string{{"bash"}, {"dash"}, {"busybox", "sh"}, {"ksh"}, {"zsh"}} {
 		t.Run(strings.Join(shell, " "), func(t *testing.T) {
 			c := call{dir: t.TempDir(), shell: shell}
@@ -256,6 +259,7 @@ func TestShells(t *testing.T) {
 // The two copies disagree on the files of three verbs; one of them can be had
 // alone.
 func TestOneCopy(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		copy           string
 		cn             string // of the intermediate
@@ -298,6 +302,7 @@ func TestOneCopy(t *testing.T) {
 
 // What another user of the originals set in the environment works here.
 func TestSettings(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	c := call{dir: dir, env: []string{
 		"DEFAULT_VALIDITY_DAYS=3", "ROOT_CA_PASSWORD=root secret", "INTERMEDIATE_CA_PASSWORD=other", "FORCE_NO_PROD_WARNING=true",
@@ -355,6 +360,7 @@ func checkSame(t *testing.T, before, after map[string]string) {
 // Files with spaces and other characters of shells in their path, from where
 // the script was copied to as the tutorials say.
 func TestOddPlaces(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"it's a $HOME; x&y *", "-n"} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), name)
@@ -380,6 +386,7 @@ func TestOddPlaces(t *testing.T) {
 
 // The script's head and usage name every verb.
 func TestUsageNamesEveryVerb(t *testing.T) {
+	t.Parallel()
 	c := call{dir: t.TempDir()}
 	r := c.certGen(t, "--help")
 	if r.code != 0 || r.stderr != "" {

@@ -28,6 +28,7 @@ func rootFixture(t *testing.T, dir, passphrase string) {
 }
 
 func TestInstallRootFromFiles(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		passphrase string   // of the key
 		args       []string // after the two files
@@ -73,6 +74,7 @@ func TestInstallRootFromFiles(t *testing.T) {
 
 // What cannot be installed leaves everything as it was.
 func TestInstallRootRefused(t *testing.T) {
+	t.Parallel()
 	c := call{dir: t.TempDir()}
 	rootFixture(t, c.dir, "their secret")
 	c.must(t, "create_root_and_intermediate")
@@ -103,6 +105,7 @@ func TestInstallRootRefused(t *testing.T) {
 
 // The texts themselves as arguments; what they were written to is removed.
 func TestInstallRootFromCLI(t *testing.T) {
+	t.Parallel()
 	scratch := t.TempDir()
 	c := call{dir: t.TempDir(), env: []string{"TMPDIR=" + scratch}}
 	rootFixture(t, c.dir, "their secret")
