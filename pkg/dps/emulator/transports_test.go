@@ -1,6 +1,7 @@
 package emulator_test
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -20,7 +21,7 @@ import (
 var transports = map[string]func(w *world, id string, config *tls.Config, token string) (tls.ConnectionState, func() answer){
 	"https": func(w *world, id string, config *tls.Config, token string) (tls.ConnectionState, func() answer) {
 		var state tls.ConnectionState
-		transport := &http.Transport{DialTLS: func(_, addr string) (net.Conn, error) {
+		transport := &http.Transport{DialTLSContext: func(_ context.Context, _, addr string) (net.Conn, error) {
 			conn, err := tls.Dial("tcp", addr, config)
 			if err == nil {
 				state = conn.ConnectionState()
