@@ -88,7 +88,7 @@ func newExportCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, export
 			"   certgen export my-device --file pem:key=my-device.key --file pem:chain=my-device.pem --file der=my-device.cer",
 		Flags: append(append(exportFlags(), readFlags()...), &cli.BoolFlag{
 			Name: flagForce, Aliases: []string{"f"}, Category: categoryCommon,
-			Usage: "replace the file of --" + flagOut + ", which is lost",
+			Usage: "replace the files of --" + flagOut + ", --" + flagFile + " and --" + flagPEMFile + ", which are lost",
 		}),
 		Before: cliapp.ExactArgs("NAME"),
 		Action: func(c *cli.Context) error {
