@@ -121,3 +121,23 @@ func TestOddBodies(t *testing.T) {
 		}
 	}
 }
+
+// TestExpectContinue: a client that asks before it sends is told to, and then
+// gets its answer.
+func TestExpectContinue(t *testing.T) {
+	w := newWorld(t)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: w.e.CAPool()}, ExpectContinueTimeout: patience}
+	defer transport.CloseIdleConnections()
+	for id, want := range map[string]int{"a": 200, "b": 401} {
+		header := map[string]string{"Authorization": "Bearer " + w.info.Token, "Expect": "100-continue"}
+		if want == 401 {
+			header["Authorization"] = "Bearer nobody"
+		}
+		start := time.Now()
+		w.want(w.do(call{method: http.MethodPut, path: "/enrollments/" + id, version: serviceVersion, client: &http.Client{Transport: transport},
+			header: header, body: `{"registrationId":"` + id + `","attestation":{"type":"symmetricKey"}}`}), want, map[int]int{401: 401000}[want])
+		if took := time.Since(start); took > patience/2 {
+			t.Errorf("%d after %v: nobody said go on", want, took)
+		}
+	}
+}
