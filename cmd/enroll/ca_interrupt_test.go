@@ -87,6 +87,7 @@ func proveCmd(t *testing.T, g *gate, emu *emulator.Emulator, ca string) *exec.Cm
 // after the service has carried it out, with an interrupt and by force. The next
 // run must finish the job.
 func TestStoppedProveGoesOn(t *testing.T) {
+	t.Parallel() // all of it is in processes
 	if runtime.GOOS == "windows" {
 		t.Skip("signals cannot be sent to a process on Windows")
 	}
@@ -109,6 +110,7 @@ func TestStoppedProveGoesOn(t *testing.T) {
 		} {
 			for _, late := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%v at %s %s, answer lost %v", signal, step.method, filepath.Base(step.suffix), late), func(t *testing.T) {
+					t.Parallel()
 					emu := dpstest.Start(t)
 					g := newGate(t, emu, step.method, step.suffix, late)
 					stopAt(t, g, proveCmd(t, g, emu, ca), signal)

@@ -98,6 +98,7 @@ func importCmd(t *testing.T, connection, ca, file string, flags ...string) *exec
 // several requests, before and after the service has done them. The next run
 // must finish the job with every row created once.
 func TestImportSurvivesItsEnd(t *testing.T) {
+	t.Parallel() // all of it is in processes
 	if runtime.GOOS == "windows" {
 		t.Skip("signals cannot be sent to a process on Windows")
 	}
@@ -106,6 +107,7 @@ func TestImportSurvivesItsEnd(t *testing.T) {
 		for _, at := range requests {
 			for _, after := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%v at request %d, done %v", signal, at, after), func(t *testing.T) {
+					t.Parallel()
 					emu := dpstest.Start(t)
 					var process *os.Process
 					ready := make(chan struct{})
@@ -176,7 +178,7 @@ func stopped(t *testing.T, cmd *exec.Cmd, signal syscall.Signal, took time.Durat
 	if code := cmd.ProcessState.ExitCode(); code != 130 && summary.Pending > 0 {
 		t.Errorf("exit code %d with %d rows pending", code, summary.Pending)
 	}
-	if took > 8*time.Second { // two after the signal, and what a loaded machine takes
+	if took > 15*time.Second { // two after the signal, and what a loaded machine takes
 		t.Errorf("it took %v", took)
 	}
 	data, err := os.ReadFile(report)
@@ -196,6 +198,7 @@ func stopped(t *testing.T, cmd *exec.Cmd, signal syscall.Signal, took time.Durat
 
 // TestTwoImportsAtOnce has the second one refused while the first is running.
 func TestTwoImportsAtOnce(t *testing.T) {
+	t.Parallel()
 	emu := dpstest.Start(t)
 	second, other := make(chan string, 1), make(chan *exec.Cmd, 1)
 	file := deviceFile(t, 15)
@@ -218,6 +221,7 @@ func TestTwoImportsAtOnce(t *testing.T) {
 
 // TestImportSaysWhatItWaitsFor throttles a request as the service does.
 func TestImportSaysWhatItWaitsFor(t *testing.T) {
+	t.Parallel()
 	emu := dpstest.Start(t)
 	connection, ca := bulkProxy(t, emu, func(n int64, after bool) bool { return n != 2 || after })
 	out, err := importCmd(t, connection, ca, deviceFile(t, 25), "--concurrency", "1").CombinedOutput()

@@ -41,12 +41,14 @@ func generateCmd(t *testing.T, emu *emulator.Emulator, dir string, flags ...stri
 // after each line of its progress. The folder must hold no leftovers, and the
 // next run must finish the job.
 func TestStoppedGenerateGoesOn(t *testing.T) {
+	t.Parallel() // all of it is in processes
 	if runtime.GOOS == "windows" {
 		t.Skip("signals cannot be sent to a process on Windows")
 	}
 	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM, os.Kill} {
 		for lines := 1; lines <= 6; lines++ {
 			t.Run(fmt.Sprintf("%v after line %d", signal, lines), func(t *testing.T) {
+				t.Parallel()
 				emu := dpstest.Start(t)
 				dir := filepath.Join(t.TempDir(), "pki")
 				code, stdout := stopAfter(t, generateCmd(t, emu, dir), signal, lines)
