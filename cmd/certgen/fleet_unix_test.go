@@ -11,10 +11,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // Both ways of being stopped in the middle leave whole devices only, and the
@@ -70,47 +70,45 @@ func TestFleetGoesOnAfterASignal(t *testing.T) {
 // An archive that was stopped in the middle is nowhere under its name, and the
 // same command keeps what was made of it.
 func TestFleetArchiveGoesOnAfterASignal(t *testing.T) {
-	for _, format := range []string{"tar", "zip"} {
-		for name, signal := range map[string]syscall.Signal{"interrupt": syscall.SIGINT, "kill": syscall.SIGKILL} {
-			t.Run(format+" "+name, func(t *testing.T) {
-				t.Parallel()
-				dir := newFolder(t)
-				out := filepath.Join(dir, "sub", "out")
-				args := []string{"device", "--count", "3000", "--prefix", "d-", "--key-type", "ec-p384", "--output-format", format, "--out", out, "--output", "json"}
-				state, stderr := signalWhen(t, dir, signal, args, func() bool {
-					journal, _ := os.ReadFile(filepath.Join(dir, "sub", ".out.journal.part"))
-					return bytes.Count(journal, []byte("\n")) > 1
-				})
-				if signal == syscall.SIGINT && (state.ExitCode() != 130 || !strings.Contains(stderr, "certgen: interrupted\n") ||
-					!strings.Contains(stderr, "of 3000 devices are whole and stay in "+filepath.Join(dir, "sub", ".out.part")+"; the same command makes the others")) {
-					t.Errorf("exit code %d, stderr %q; want 130 and a way on", state.ExitCode(), stderr)
-				}
-				for file := range readNamed(t, filepath.Join(dir, "sub"), "*") {
-					if base := filepath.Base(file); !strings.HasSuffix(base, ".part") && !(signal == syscall.SIGKILL && base == ".out.lock") {
-						t.Errorf("%q is there", file)
-					}
-				}
-				var result fleetResult
-				if err := json.Unmarshal(certgen(t, dir, args...), &result); err != nil {
-					t.Fatal(err)
-				}
-				if result.Made+result.Kept != 3000 || result.Kept == 0 || result.Made == 0 {
-					t.Errorf("result %+v", result)
-				}
-				if left := filesNamed(t, filepath.Join(dir, "sub"), ".*"); len(left) > 0 {
-					t.Errorf("temporary files %q are left", left)
-				}
-				index, err := os.ReadFile(out + ".index.csv")
-				if err != nil {
-					t.Fatal(err)
-				}
-				for i, line := range strings.Split(strings.TrimSuffix(string(index), "\n"), "\n")[1:] {
-					if want := fmt.Sprintf("d-%04d,", i+1); !strings.HasPrefix(line, want) {
-						t.Fatalf("line %d of the index is %q, want %q", i+2, line, want)
-					}
-				}
+	for format, signal := range map[string]syscall.Signal{"tar": syscall.SIGINT, "zip": syscall.SIGKILL} {
+		t.Run(format, func(t *testing.T) {
+			t.Parallel()
+			dir := newFolder(t)
+			out := filepath.Join(dir, "sub", "out")
+			args := []string{"device", "--count", "1200", "--prefix", "d-", "--key-type", "ec-p384", "--output-format", format, "--out", out, "--output", "json"}
+			state, stderr := signalWhen(t, dir, signal, args, func() bool {
+				journal, _ := os.ReadFile(filepath.Join(dir, "sub", ".out.journal.part"))
+				return bytes.Count(journal, []byte("\n")) > 1
 			})
-		}
+			if signal == syscall.SIGINT && (state.ExitCode() != 130 || !strings.Contains(stderr, "certgen: interrupted\n") ||
+				!strings.Contains(stderr, "of 1200 devices are whole and stay in "+filepath.Join(dir, "sub", ".out.part")+"; the same command makes the others")) {
+				t.Errorf("exit code %d, stderr %q; want 130 and a way on", state.ExitCode(), stderr)
+			}
+			for file := range readNamed(t, filepath.Join(dir, "sub"), "*") {
+				if base := filepath.Base(file); !strings.HasSuffix(base, ".part") && !(signal == syscall.SIGKILL && base == ".out.lock") {
+					t.Errorf("%q is there", file)
+				}
+			}
+			var result fleetResult
+			if err := json.Unmarshal(certgen(t, dir, args...), &result); err != nil {
+				t.Fatal(err)
+			}
+			if result.Made+result.Kept != 1200 || result.Kept == 0 || result.Made == 0 {
+				t.Errorf("result %+v", result)
+			}
+			if left := filesNamed(t, filepath.Join(dir, "sub"), ".*"); len(left) > 0 {
+				t.Errorf("temporary files %q are left", left)
+			}
+			index, err := os.ReadFile(out + ".index.csv")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, line := range strings.Split(strings.TrimSuffix(string(index), "\n"), "\n")[1:] {
+				if want := fmt.Sprintf("d-%04d,", i+1); !strings.HasPrefix(line, want) {
+					t.Fatalf("line %d of the index is %q, want %q", i+2, line, want)
+				}
+			}
+		})
 	}
 }
 
@@ -177,8 +175,7 @@ func signalWhen(t *testing.T, dir string, signal os.Signal, args []string, ready
 		select {
 		case <-ended:
 			t.Fatalf("certgen ended before it could be stopped: %s", stderr.String())
-		default:
-			runtime.Gosched()
+		case <-time.After(time.Millisecond):
 		}
 	}
 	if err := cmd.Process.Signal(signal); err != nil {
