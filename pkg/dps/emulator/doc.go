@@ -53,7 +53,9 @@
 // certificate_thumbprint, certificate_position counted from the leaf); what was
 // expected; and fix, what to do about it. Keys, tokens and signatures are never
 // logged. "Not found" is logged at debug level, everything else as a warning. An
-// item of a bulk request that is refused has a record of its own, with bulk_item.
+// item of a bulk request that is refused has a record of its own, with bulk_item,
+// and so has a client that ends the TLS handshake because it does not trust the
+// emulator (rule tls-trust).
 //
 // On the service and device planes the same is in the member info of the error
 // body, which the service documents as optional: rule, expected, fix,

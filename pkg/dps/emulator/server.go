@@ -4,11 +4,16 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/refuse"
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/web"
 )
 
 // Limits of every listener.
@@ -50,7 +55,7 @@ func newServer(handler http.Handler, logger *slog.Logger, tlsConfig *tls.Config,
 		WriteTimeout:                 writeTimeout,
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               maxHeaderBytes,
-		ErrorLog:                     slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+		ErrorLog:                     log.New(serverLog{logger}, "", 0),
 		ConnState:                    s.gate.track,
 		ConnContext:                  s.gate.withConn,
 		Protocols:                    new(http.Protocols),
@@ -58,6 +63,19 @@ func newServer(handler http.Handler, logger *slog.Logger, tlsConfig *tls.Config,
 	// HTTP/1.1 only, as every official device client speaks it.
 	s.http.Protocols.SetHTTP1(true)
 	return s
+}
+
+// serverLog takes what an http.Server says of connections that have no request.
+type serverLog struct{ logger *slog.Logger }
+
+// Write logs a line, and explains the one that people ask about most.
+func (l serverLog) Write(line []byte) (int, error) {
+	text := strings.TrimSpace(string(line))
+	if r := refuse.Distrust(text); r != nil {
+		refuse.Log(context.Background(), l.logger, r, slog.String("transport", "https"), slog.String("request_id", web.NewID()))
+	}
+	l.logger.Debug("http server", "message", text)
+	return len(line), nil
 }
 
 // serve answers connections of l until the server is stopped, and closes l.

@@ -3,12 +3,14 @@ package emulator_test
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dpskit/dpskit/pkg/dps/emulator"
 	"github.com/dpskit/dpskit/pkg/pki"
@@ -63,6 +65,54 @@ func TestServerNames(t *testing.T) {
 	}
 	if _, err := tls.Dial("tcp", w.addr(), &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "localhost"}); err == nil {
 		t.Error("trusted without the CA")
+	}
+}
+
+// TestClientsThatDoNotTrust: a client that ends the handshake because of the
+// emulator's certificate is explained in the log, by both listeners and versions.
+func TestClientsThatDoNotTrust(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		for _, listener := range []string{"https", "mqtt"} {
+			w := newWorld(t)
+			addr := map[string]string{"https": w.addr(), "mqtt": w.mqttAddr()}[listener]
+			for _, config := range []*tls.Config{
+				{RootCAs: x509.NewCertPool(), ServerName: "localhost", MaxVersion: version},
+				{RootCAs: w.e.CAPool(), ServerName: "example.com", MaxVersion: version},
+			} {
+				before := len(w.logs.refusals(t))
+				if conn, err := tls.Dial("tcp", addr, config); err == nil {
+					conn.Close()
+					t.Fatal("trusted")
+				}
+				for {
+					more := w.logs.more()
+					if len(w.logs.refusals(t)) > before {
+						break
+					}
+					select {
+					case <-more:
+					case <-time.After(patience):
+						t.Fatalf("%s, TLS %x: no record:\n%s", listener, version, w.logs)
+					}
+				}
+				all := w.logs.refusals(t)
+				last := all[len(all)-1]
+				checkExplained(t, last)
+				if last["rule"] != "tls-trust" || last["transport"] != listener || !strings.Contains(fmt.Sprint(last["fix"]), "caFile") {
+					t.Errorf("%s, TLS %x: %v", listener, version, last)
+				}
+			}
+			// Who goes away for no such reason is not explained so.
+			conn, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = conn.Write([]byte("\x16\x03\x01\x00\x02\x01\x00"))
+			conn.Close()
+			if n := strings.Count(w.logs.String(), `"rule":"tls-trust"`); n != 2 {
+				t.Errorf("%s: %d records", listener, n)
+			}
+		}
 	}
 }
 

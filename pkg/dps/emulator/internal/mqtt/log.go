@@ -88,10 +88,14 @@ func isHTTP(in interface {
 	return false
 }
 
-// logHandshake explains a failed TLS handshake where the first bytes tell that
-// it was no attempt at one.
+// logHandshake explains a failed TLS handshake where the client says why it went
+// away, or the first bytes tell that it was no attempt at one.
 func (se *session) logHandshake(ctx context.Context, err error) {
 	var record tls.RecordHeaderError
+	if r := refuse.Distrust(err.Error()); r != nil {
+		se.logRefusal(ctx, web.NewID(), r)
+		return
+	}
 	if !errors.As(err, &record) {
 		se.logDebug(ctx, "tls handshake failed", err.Error())
 		return
