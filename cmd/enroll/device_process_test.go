@@ -163,7 +163,8 @@ func TestRegisterManySurvivesItsEnd(t *testing.T) {
 			if err != nil || summary.Earlier != count["assigned"] || summary.Assigned != devices-count["assigned"] {
 				t.Errorf("the second run: %v, %+v after %v, %s", err, summary, count, errorText(err))
 			}
-			if sent := requests.Load() - before; sent != int64(summary.Assigned) {
+			// A request of the first run may have been on its way when it ended.
+			if sent := int(requests.Load() - before); sent < summary.Assigned || sent > summary.Assigned+16 {
 				t.Errorf("the second run sent %d register requests for %d devices", sent, summary.Assigned)
 			}
 			if count := statuses(t, report, false); count["assigned"] != devices || len(count) != 1 {
