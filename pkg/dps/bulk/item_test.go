@@ -87,7 +87,7 @@ func TestNothingIsSentThatCannotBeNoted(t *testing.T) {
 		t.Fatal(err)
 	}
 	report, err := bulk.Import(t.Context(), client, devices(5), &bulk.Options{State: state})
-	if !errors.Is(err, os.ErrInvalid) || report == nil {
+	if !errors.Is(err, os.ErrClosed) || report == nil {
 		t.Fatalf("got %v", err)
 	}
 	expectCounts(t, report, map[bulk.Outcome]int{bulk.Pending: 5})

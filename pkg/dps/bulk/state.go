@@ -293,7 +293,13 @@ func (s *State) append(l stateLine) error {
 	if err != nil {
 		return err
 	}
-	return s.journal.append(append(data, '\n'))
+	s.mu.Lock()
+	journal := s.journal
+	s.mu.Unlock()
+	if journal == nil {
+		return fmt.Errorf("write state: %w", fs.ErrClosed)
+	}
+	return journal.append(append(data, '\n'))
 }
 
 // digest identifies the content of a row.
