@@ -92,7 +92,9 @@ func (w worker) send(items []*item) (rest []*item, err error) {
 		return items, w.gate.shut(err)
 	case !refused(err):
 		return nil, err
-	case len(items) == 1:
+	}
+	w.gate.passed() // it is there, and works
+	if len(items) == 1 {
 		w.fail(items[0], err)
 		return nil, nil
 	}
