@@ -31,6 +31,7 @@ var mayImport = []struct {
 	{"pkg/dps/enrollment", []string{"pkg/dps/service", "pkg/dps", "pkg/dps/internal", "pkg/pki"}},
 	{"pkg/dps/bulk", []string{"pkg/dps/enrollment", "pkg/dps/service", "pkg/dps", "pkg/dps/internal", "pkg/pki"}},
 	{"pkg/dps/desired", []string{"pkg/dps/enrollment", "pkg/dps/service", "pkg/dps/arm", "pkg/dps", "pkg/dps/internal", "pkg/pki"}},
+	{"pkg/dps/rollout", []string{"pkg/dps/device", "pkg/dps", "pkg/dps/internal"}},
 	{"pkg/dps/dpstest", []string{"pkg/dps/emulator", "pkg/dps", "pkg/pki"}},
 	{"pkg/dps/internal/oneline", nil},
 	{"pkg/dps/internal/tree", nil},
@@ -58,7 +59,7 @@ var onlyIn = map[string][]string{
 	"go.etcd.io/bbolt":                                      {"pkg/dps/emulator"},
 	"github.com/tidwall/btree":                              {"pkg/dps/emulator"},
 	"go.yaml.in/yaml":                                       {"pkg/dps/internal/yamltree"},
-	"github.com/gofrs/flock":                                {"pkg/pki/workspace", "pkg/pki/fleet", "pkg/dps/emulator", "pkg/dps/bulk"},
+	"github.com/gofrs/flock":                                {"pkg/pki/workspace", "pkg/pki/fleet", "pkg/dps/emulator", "pkg/dps/bulk", "pkg/dps/rollout"},
 }
 
 type listedPackage struct {
