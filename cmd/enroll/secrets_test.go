@@ -41,6 +41,8 @@ func TestSecretsNeverAppear(t *testing.T) {
 		code       int
 		args       []string
 	}{
+		{right, 0, []string{"--generate", "--dry-run", "--output", "json"}},
+		{right, 0, []string{"--generate", "--dry-run"}},
 		{right, 0, []string{"--generate"}},
 		{right, 0, []string{"--generate", "--output", "json"}},
 		{right, 0, []string{"group", "create", "keys", "--symmetric-key", "--output", "json"}},
@@ -52,7 +54,11 @@ func TestSecretsNeverAppear(t *testing.T) {
 		{right, 0, []string{"service", "show", "--output", "json"}},
 		{right, 0, []string{"service", "show", "--out", "connection.txt"}},
 		{right, 0, []string{"service", "list", "--output", "json"}},
+		{right, 0, []string{"ca", "prove", "again", "--ca", "root", "--dry-run", "--output", "json"}},
 		{right, 0, []string{"ca", "prove", "again", "--ca", "root"}},
+		{right, 0, []string{"group", "delete", "keys", "--dry-run", "--output", "json"}},
+		{right, 2, []string{"group", "list", "--host", "localhost:1", "--connection-string", wrong}},
+		{right, 7, []string{"group", "list", "--host", "localhost:1", "--timeout", "1s"}},
 		{right, 0, []string{"ca", "list", "--iot-hub", "dpskit-emulator-hub"}},
 		{wrong, 4, []string{"service", "show", "--show-connection-string"}},
 		{wrong, 4, []string{"group", "list"}},
