@@ -115,11 +115,13 @@ func (t certificatesOf) UploadCertificate(ctx context.Context, name string, ca *
 
 func (t certificatesOf) Prove(ctx context.Context, name string, ca *x509.Certificate,
 	sign func(context.Context, string) (*x509.Certificate, error), opts *arm.ProveOptions) (arm.ProveResult, error) {
-	if t.ep.dryRun != nil && t.ep.dryRun.fired {
-		return arm.ProveResult{}, nil // the upload was only printed, there is nothing to prove
+	if t.ep.dryRun != nil && t.ep.dryRun.fired { // the upload of this change
+		return arm.ProveResult{}, t.ep.planCode(ctx, &t.CertificateClient, name, ca, true)
 	}
-	result, err := t.Client.Prove(ctx, name, ca, sign, opts)
-	return result, t.ep.finish(err)
+	if t.ep.dryRun != nil {
+		return t.ep.planProof(ctx, &t.CertificateClient, name, ca, opts != nil && opts.Replace)
+	}
+	return t.Client.Prove(ctx, name, ca, sign, opts)
 }
 
 func (t certificatesOf) DeleteCertificate(ctx context.Context, name, etag string) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/x509"
+	"net/http"
 	"time"
 
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
@@ -26,6 +27,10 @@ func runCAProve(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 		return err
 	}
 	name := opts.Names[0]
+	if ep.dryRun != nil {
+		proof, err := ep.planProof(ctx, client, name, ca.Certificate(), opts.Force)
+		return ep.end(hintReplace(err), func() error { return printCA(env, opts.Output, viewCA(proof.Certificate)) })
+	}
 	proof, err := client.Prove(ctx, name, ca.Certificate(), codeSigner(ca, env.Now), &arm.ProveOptions{
 		Replace: opts.Force, Progress: func(step arm.ProveStep) { noteStep(env, name, ca, step) },
 	})
@@ -65,4 +70,31 @@ func noteStep(env *cliapp.Env, name string, ca *pki.Authority, step arm.ProveSte
 	case arm.ProveVerify:
 		env.Notef("sending the proof")
 	}
+}
+
+// planProof is Prove of a dry run, which keeps all its requests. Those after the
+// first depend on the answer to the one before: they are made with what stands
+// for it.
+func (ep *endpoint) planProof(ctx context.Context, client *arm.CertificateClient, name string, ca *x509.Certificate, replace bool) (arm.ProveResult, error) {
+	sent := len(ep.dryRun.requests)
+	never := func(context.Context, string) (*x509.Certificate, error) { return ca, nil }
+	proof, err := client.Prove(ctx, name, ca, never, &arm.ProveOptions{Replace: replace})
+	if err = ep.finish(err); err != nil || len(ep.dryRun.requests) == sent {
+		return proof, err // refused, or verified already
+	}
+	return proof, ep.planCode(ctx, client, name, ca, ep.dryRun.requests[sent].Method == http.MethodPut)
+}
+
+// planCode keeps the requests that follow an upload: for the code, unless that
+// is kept already, and with the proof.
+func (ep *endpoint) planCode(ctx context.Context, client *arm.CertificateClient, name string, ca *x509.Certificate, code bool) error {
+	const etag = "ETAG-OF-THE-ANSWER-BEFORE"
+	if code {
+		if _, _, err := client.GenerateCode(ctx, name, etag); ep.finish(err) != nil {
+			return err
+		}
+	}
+	ep.dryRun.body = map[string]any{"certificate": "(made when the code is known: it carries the code and is signed by the CA)"}
+	_, err := client.VerifyCertificate(ctx, name, ca, etag)
+	return ep.finish(err)
 }

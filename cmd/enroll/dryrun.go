@@ -23,6 +23,8 @@ type dryRun struct {
 	// fired says that there was a request since it was last set to false.
 	fired    bool
 	requests []requestView
+	// body stands for that of the next request, which cannot be known.
+	body any
 }
 
 // requestView is a request that was not sent, as JSON prints it. Body is null
@@ -54,6 +56,9 @@ func (d *dryRun) RoundTrip(req *http.Request) (*http.Response, error) {
 		return d.next.RoundTrip(req)
 	}
 	view, err := viewRequest(req)
+	if d.body != nil {
+		view.Body, d.body = d.body, nil
+	}
 	if err == nil && d.format != cliapp.FormatJSON {
 		_, err = io.WriteString(d.env.Out, view.text())
 	}

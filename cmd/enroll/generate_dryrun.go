@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
 	"fmt"
 	"io"
 	"net/http"
@@ -127,34 +126,20 @@ func (g *generation) planDevice(req pki.IssueRequest) (err error) {
 	return nil
 }
 
-// planProof keeps the requests of the proof of possession. Those after the first
-// depend on its answer: they are made with what stands for it.
+// planProof is the proof of possession of the root, kept instead of sent.
 func (g *generation) planProof(ctx context.Context, client *arm.Client) error {
-	const etag = "ETAG-OF-THE-ANSWER-BEFORE"
-	name, sent := g.opts.CAName, len(g.ep.dryRun.requests)
-	proof, err := client.Prove(ctx, name, g.root.Certificate(), func(context.Context, string) (*x509.Certificate, error) { return g.root.Certificate(), nil },
-		&arm.ProveOptions{Replace: g.opts.Force})
-	if err == nil && proof.AlreadyVerified {
-		g.say("CA", "%q is verified already", name)
+	proof, err := g.ep.planProof(ctx, &client.CertificateClient, g.opts.CAName, g.root.Certificate(), g.opts.Force)
+	switch {
+	case err != nil:
+		return hintForce(err)
+	case proof.AlreadyVerified:
+		g.say("CA", "%q is verified already", g.opts.CAName)
 		return nil
 	}
-	if err := g.ep.finish(err); err != nil {
-		return hintForce(err)
-	}
-	if g.ep.dryRun.requests[sent].Method == http.MethodPut {
-		if _, _, err := client.GenerateCode(ctx, name, etag); g.ep.finish(err) != nil {
-			return err
-		}
-	}
-	if _, err := client.VerifyCertificate(ctx, name, g.root.Certificate(), etag); g.ep.finish(err) != nil {
-		return err
-	}
-	proofPaths := g.ws.Paths(workspace.VerificationName)
-	g.wouldWrite(proofPaths.Cert, "the certificate with the code")
-	g.wouldWrite(proofPaths.FullChain, "the same with the root")
-	g.wouldWrite(proofPaths.Key, "its key, which nobody needs afterwards")
-	last := &g.ep.dryRun.requests[len(g.ep.dryRun.requests)-1]
-	last.Body = map[string]any{"certificate": "(made when the code is known: it carries the code and is signed by the root)"}
+	paths := g.ws.Paths(workspace.VerificationName)
+	g.wouldWrite(paths.Cert, "the certificate with the code")
+	g.wouldWrite(paths.FullChain, "the same with the root")
+	g.wouldWrite(paths.Key, "its key, which nobody needs afterwards")
 	return nil
 }
 
