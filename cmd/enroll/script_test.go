@@ -1,7 +1,11 @@
 package main
 
 import (
+	"flag"
 	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -14,6 +18,12 @@ func TestMain(m *testing.M) {
 	// A child process built with the race detector sleeps for a second at its
 	// end, unless told not to.
 	os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
+	// Nor does it have to read the roots of the system, which takes as long as all
+	// else that it does: what is trusted here is named.
+	os.Setenv("SSL_CERT_FILE", os.DevNull)
+	os.Setenv("SSL_CERT_DIR", filepath.Join(os.TempDir(), "no-such-folder"))
+	// Half of what the tests do is waiting, for processes and for delays.
+	_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))) // -parallel counts more
 	testscript.Main(m, map[string]func(){"enroll": main})
 }
 
@@ -42,7 +52,9 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true, Cmds: commands,
 		Setup: func(e *testscript.Env) error {
-			e.Setenv("GORACE", os.Getenv("GORACE"))
+			for _, name := range []string{"GORACE", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
+				e.Setenv(name, os.Getenv(name))
+			}
 			for _, name := range []string{envConnectionString, envCAFile, envIDScope, envDeviceHost, envSubscription, envDir, envKeyPassword} {
 				e.Setenv(name, "")
 			}
