@@ -64,7 +64,7 @@ func newEmulatorCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, emul
 			&cli.BoolFlag{Name: flagMemory, Usage: "keep the state in memory and forget it at the end"},
 			&cli.StringSliceFlag{Name: flagHTTPSAddr, Usage: "serve HTTPS on `ADDR`, repeatable; port 0 takes a free one (default: 127.0.0.1:8443)"},
 			&cli.StringSliceFlag{Name: flagMQTTAddr, Usage: "serve MQTT over TLS on `ADDR`, repeatable; port 0 takes a free one, none switches it off (default: 127.0.0.1:8883)"},
-			&cli.StringFlag{Name: flagAdminAddr, Value: "127.0.0.1:8442", Usage: "serve /healthz, /readyz and /ca.pem by plain HTTP on loopback `ADDR`"},
+			&cli.StringFlag{Name: flagAdminAddr, Value: "127.0.0.1:8442", Usage: "serve /healthz, /readyz and /ca.pem by plain HTTP on loopback `ADDR`; none switches it off"},
 			&cli.StringFlag{Name: flagReadyFile, Usage: "write the ready document to `FILE` when all listeners accept"},
 			&cli.StringFlag{Name: flagName, Value: emulator.DefaultName, Usage: "`NAME` of the service instance"},
 			&cli.StringFlag{Name: flagIDScope, Value: emulator.DefaultIDScope, Usage: "ID `SCOPE` of the service instance"},
@@ -153,6 +153,9 @@ func (o emulatorOptions) forEmulator(env *cliapp.Env) (*emulator.Options, error)
 		o.MQTTAddrs = []string{"127.0.0.1:8883"}
 	case len(o.MQTTAddrs) == 1 && o.MQTTAddrs[0] == addrNone:
 		o.MQTTAddrs = []string{}
+	}
+	if o.AdminAddr == addrNone {
+		o.AdminAddr = ""
 	}
 	start := &emulator.Options{
 		Name: o.Name, IDScope: o.IDScope, DataDir: o.Data, HTTPSAddrs: o.HTTPSAddrs, MQTTAddrs: o.MQTTAddrs, AdminAddr: o.AdminAddr,
