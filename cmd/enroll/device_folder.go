@@ -83,7 +83,7 @@ func (f *deviceFolder) close() {
 }
 
 // addEntries takes the devices of the workspace; certificates of anything else
-// do not register.
+// do not register. Those that every workspace has go without saying.
 func (f *deviceFolder) addEntries() error {
 	left := map[pki.Profile]int{}
 	for _, e := range f.ws.Entries() {
@@ -101,7 +101,7 @@ func (f *deviceFolder) addEntries() error {
 		f.note("", false, "left out %s: %v", p.File, p.Err)
 	}
 	var parts []string
-	for _, p := range []pki.Profile{pki.ProfileRoot, pki.ProfileIntermediate, pki.ProfileEdgeCA, pki.ProfileServer, pki.ProfileVerification} {
+	for _, p := range []pki.Profile{pki.ProfileEdgeCA, pki.ProfileServer} {
 		if n := left[p]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, p))
 		}
