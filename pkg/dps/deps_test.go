@@ -29,7 +29,7 @@ func TestDependencies(t *testing.T) {
 		"pkg/dps/device":  slices.Concat(azure, own, mqtt, []string{module + "pkg/dps"}),
 		"pkg/dps/rollout": slices.Concat(azure, own, mqtt, []string{
 			module + "pkg/dps", module + "pkg/dps/device", module + "pkg/dps/internal/hold", "github.com/gofrs/flock", "golang.org/x/sys"}),
-		"pkg/dps/arm":     slices.Concat(azure, own, official, []string{module + "pkg/dps"}),
+		"pkg/dps/arm": slices.Concat(azure, own, official, []string{module + "pkg/dps"}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", module+name).Output()
