@@ -52,6 +52,7 @@ func newRegisterCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, regi
 			&cli.StringFlag{Name: flagGroupKeyFile, Usage: "derive the device's key from its group's key in `FILE` (- is standard input; or set " + envGroupKey + ")"},
 			&cli.StringFlag{Name: flagIDScope, EnvVars: []string{envIDScope}, Usage: "ID `SCOPE` of the DPS"},
 			&cli.StringFlag{Name: flagHost, EnvVars: []string{envDeviceHost}, Usage: "`HOST` that the device registers at"},
+			&cli.StringFlag{Name: flagCloud, EnvVars: []string{envCloud}, Usage: "register in this `CLOUD`: AzurePublicCloud, AzureUSGovernment or AzureChinaCloud"},
 			transportFlag(),
 			&cli.StringFlag{Name: flagPayload, Usage: "JSON `VALUE` that the device sends along"},
 			&cli.StringFlag{Name: flagCAFile, EnvVars: []string{envCAFile}, Usage: "trust the TLS root certificates in `FILE`, too"},
@@ -83,7 +84,7 @@ func registerHelp() string {
 		"A refusal is explained: by what is wrong with the certificates, as 'certgen doctor' finds\n" +
 		"it, and by the rule that an emulator applied.\n" +
 		"Without --host the device registers at the emulator whose connection string is set, or\n" +
-		"else at " + dps.GlobalDeviceHost + ".\n\n" +
+		"else at " + dps.GlobalDeviceHost + " (that of --" + flagCloud + ").\n\n" +
 		"   enroll device register my-device --cert pki/certs/my-device-full-chain.cert.pem \\\n" +
 		"       --key pki/private/my-device.key.pem --id-scope 0ne00C0FFEE\n" +
 		"   enroll device register my-device --cert pki/certs/my-device.cert.pfx --id-scope 0ne00C0FFEE\n" +
@@ -195,13 +196,15 @@ func (o *registerOptions) host() string {
 }
 
 // find fills in the host and the ID scope from an emulator whose connection
-// string is in the environment.
+// string is in the environment, or else the host of the cloud.
 func (o *registerOptions) find(ctx context.Context, env *cliapp.Env) error {
+	var service string
 	if (o.Host == "" || o.IDScope == "") && o.Connect.ConnectionString != "" {
 		ep, err := connect(env, o.Connect)
 		if err != nil {
 			return err
 		}
+		service = ep.host
 		own := ep.emulator && (o.Host == "" || o.Host == ep.host)
 		if own && o.Host == "" {
 			if o.Host, err = ep.deviceHost(ctx, o.Transport); err != nil {
@@ -222,6 +225,13 @@ func (o *registerOptions) find(ctx context.Context, env *cliapp.Env) error {
 			}
 			o.IDScope = svc.IDScope
 		}
+	}
+	if o.Host == "" {
+		chosen, err := chooseCloud(o.Connect.Cloud, service)
+		if err != nil {
+			return err
+		}
+		o.Host = chosen.deviceHost()
 	}
 	if o.IDScope == "" {
 		return cliapp.WithHint(cliapp.Usagef("no ID scope: give --%s or set %s", flagIDScope, envIDScope),
