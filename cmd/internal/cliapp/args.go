@@ -63,6 +63,9 @@ func reorder(app *cli.App, args []string) (names, ordered []string, err error) {
 	if err != nil {
 		return names, nil, err
 	}
+	if asksHelp(leafFlags(app, path), rest) {
+		return names, helpArgs(path, rest), nil
+	}
 	flags, positional, err := split(leafFlags(app, path), rest)
 	if err != nil {
 		return names, nil, err
@@ -169,6 +172,40 @@ func split(known []cli.Flag, args []string) (flags, positional []string, err err
 		}
 	}
 	return flags, positional, nil
+}
+
+// asksHelp says whether one of the arguments is --help, and not the value of a
+// flag.
+func asksHelp(known []cli.Flag, args []string) bool {
+	own := allFlagNames(known)
+	for i := 0; i < len(args) && args[i] != "--"; i++ {
+		a := args[i]
+		if len(a) < 2 || a[0] != '-' {
+			continue
+		}
+		name := strings.TrimLeft(a, "-")
+		if slices.Contains(cli.HelpFlag.Names(), name) && !slices.Contains(own, name) {
+			return true
+		}
+		if takesValue(known, name) {
+			i++
+		}
+	}
+	return false
+}
+
+// helpArgs asks for the help of the last command of a path, whatever else was
+// given: urfave/cli would look for help on a topic called as the first argument
+// of the command. What is no command of a group is still told, by the group.
+func helpArgs(path []*cli.Command, rest []string) (args []string) {
+	for _, c := range path {
+		args = append(args, c.Name)
+	}
+	leaf := len(path) > 0 && len(path[len(path)-1].Subcommands) == 0
+	if len(rest) > 0 && !leaf && !strings.HasPrefix(rest[0], "-") {
+		return append(args, rest[0])
+	}
+	return append(args, "--"+cli.HelpFlag.Names()[0])
 }
 
 // strayValue refuses an argument that was meant to be the value of the flag
