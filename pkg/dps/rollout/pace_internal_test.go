@@ -103,18 +103,3 @@ func TestAlike(t *testing.T) {
 		}
 	}
 }
-
-func TestReasonsAreBounded(t *testing.T) {
-	s := newSummary(1000)
-	for i := range 1000 {
-		s.add(Outcome{ID: "x", Status: Failed, Err: &dps.Error{StatusCode: 400, Code: 400000 + i}})
-	}
-	s.close()
-	n := 0
-	for _, r := range s.Reasons {
-		n += r.Count
-	}
-	if len(s.Reasons) != maxReasons || n != 1000 || s.Failed != 1000 || s.Pending != 0 {
-		t.Errorf("%d reasons for %d devices: %+v", len(s.Reasons), n, s)
-	}
-}

@@ -80,19 +80,14 @@ func OpenReport(path, scope string, source Source, opts *ReportOptions) (*Report
 }
 
 func (r *Report) open(restart bool) error {
-	lock := flock.New(r.path+".lock", flock.SetPermissions(0o600))
-	switch locked, err := lock.TryLock(); {
-	case err != nil:
+	var err error
+	if r.lock, err = lockReport(r.path); err != nil {
 		return err
-	case !locked:
-		return ErrLocked
 	}
-	r.lock = lock
 	flags := os.O_CREATE | os.O_RDWR
 	if restart {
 		flags |= os.O_TRUNC
 	}
-	var err error
 	if r.file, err = os.OpenFile(r.path, flags, 0o600); err != nil {
 		return err
 	}
@@ -286,7 +281,7 @@ func (r *Report) writeSorted(out *bufio.Writer) error {
 			}
 			continue
 		}
-		line, err := r.format.encode(Row{RegistrationID: r.source.ID(i), Status: Pending, IDScope: r.scope})
+		line, err := r.format.encode(Row{RegistrationID: r.source.ID(i), Status: Pending, Message: pendingText, IDScope: r.scope})
 		if err != nil {
 			return err
 		}
@@ -311,7 +306,7 @@ func (r *Report) release() {
 		r.file = nil
 	}
 	if r.lock != nil {
-		_ = r.lock.Unlock()
+		unlockReport(r.lock)
 		r.lock = nil
 	}
 }

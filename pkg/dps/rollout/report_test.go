@@ -160,16 +160,6 @@ func TestReportsThatAreNone(t *testing.T) {
 	}
 }
 
-func TestReportIsForOneRun(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "r.csv")
-	r := open(t, path, "s", devices(1), nil)
-	if _, err := rollout.OpenReport(path, "s", devices(1), &rollout.ReportOptions{Restart: true}); !errors.Is(err, rollout.ErrLocked) {
-		t.Errorf("a second run: %v", err)
-	}
-	finish(t, r)
-	finish(t, open(t, path, "s", devices(1), nil))
-}
-
 // TestDryReport reads a report, also one that another run writes, and writes
 // nothing.
 func TestDryReport(t *testing.T) {
@@ -193,12 +183,6 @@ func TestDryReport(t *testing.T) {
 	}
 	put(t, path, "something\n")
 	if _, err := rollout.OpenReport(path, "s", devices(2), &rollout.ReportOptions{DryRun: true}); !errors.Is(err, rollout.ErrNoReport) {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestReportInNoFolder(t *testing.T) {
-	if _, err := rollout.OpenReport(filepath.Join(t.TempDir(), "none", "r.csv"), "s", devices(1), nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
 }

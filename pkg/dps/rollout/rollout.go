@@ -229,9 +229,10 @@ func (r *run) take(o Outcome) error {
 	if err := r.opts.Report.add(r.scope, o); err != nil {
 		return err
 	}
+	k := kindOf(o)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.summary.add(o)
+	r.summary.add(o, k)
 	if o.Status != Pending {
 		r.progress()
 	}

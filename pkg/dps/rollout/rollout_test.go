@@ -43,7 +43,7 @@ func TestRun(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := &rollout.Summary{Devices: 200, Assigned: 200, Hubs: map[string]int{"dpskit-emulator-hub.azure-devices.net": 200}}
-			if diff := cmp.Diff(want, s, cmpopts.IgnoreFields(rollout.Summary{}, "Took"), cmpopts.IgnoreUnexported(rollout.Reason{})); diff != "" || s.Took <= 0 {
+			if diff := cmp.Diff(want, s, cmpopts.IgnoreFields(rollout.Summary{}, "Took"), cmpopts.IgnoreUnexported(rollout.Summary{}, rollout.Reason{})); diff != "" || s.Took <= 0 {
 				t.Errorf("summary (-want +got):\n%s", diff)
 			}
 			if last != 200 || calls != 200 {
@@ -136,7 +136,7 @@ func TestRefusals(t *testing.T) {
 		{Status: rollout.Skipped, Text: "its key is encrypted", Count: 1, IDs: []string{"other-0006"}, Index: 6},
 		{Status: rollout.Failed, Text: "disk on fire", Count: 1, IDs: []string{"other-0007"}, Index: 7},
 	}}
-	if diff := cmp.Diff(want, s, cmpopts.IgnoreFields(rollout.Summary{}, "Took"), cmpopts.IgnoreUnexported(rollout.Reason{})); diff != "" {
+	if diff := cmp.Diff(want, s, cmpopts.IgnoreFields(rollout.Summary{}, "Took"), cmpopts.IgnoreUnexported(rollout.Summary{}, rollout.Reason{})); diff != "" {
 		t.Errorf("summary (-want +got):\n%s", diff)
 	}
 	finish(t, r)
@@ -227,6 +227,9 @@ func TestInterruptAndResume(t *testing.T) {
 			for i, row := range rowsOf(t, report) {
 				if count[row.Status]++; row.RegistrationID != source.ID(i) {
 					t.Errorf("row %d is of %s", i, row.RegistrationID)
+				}
+				if want := "the run ended before the device was done"; row.Status == rollout.Pending && row.Message != want {
+					t.Errorf("row %d: message %q, want %q", i, row.Message, want)
 				}
 			}
 			if diff := cmp.Diff(map[rollout.Status]int{rollout.Assigned: first.Assigned, rollout.Pending: first.Pending}, count); diff != "" {

@@ -70,6 +70,10 @@ const (
 	maxPayload = 64 << 10
 )
 
+// pendingText is the message of every device that the run did not get to the end
+// of, whether it had begun or not.
+const pendingText = "the run ended before the device was done"
+
 func rowOf(scope string, o Outcome) Row {
 	r := Row{
 		RegistrationID: o.ID, Status: o.Status, Substatus: o.Result.Substatus, DeviceID: o.Result.DeviceID, AssignedHub: o.Result.AssignedHub,
@@ -77,7 +81,7 @@ func rowOf(scope string, o Outcome) Row {
 		Attempts: o.Attempts, DurationMS: o.Duration.Milliseconds(), IDScope: scope,
 	}
 	if o.Status == Pending {
-		r.Message = "interrupted"
+		r.Message = pendingText
 	} else {
 		r.ErrorCode, r.Message, r.TrackingID = explain(o.Err)
 	}
