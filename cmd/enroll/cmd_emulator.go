@@ -1,15 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -53,9 +54,11 @@ func newEmulatorCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, emul
 	return &cli.Command{
 		Name: "emulator", Usage: "run the DPS emulator in the foreground",
 		Description: "Serves the service, device and resource manager APIs of DPS on this machine, for\n" +
-			"tests; the device API over HTTPS, MQTT, and MQTT over WebSocket. The first line on standard output, and the ready file, are one JSON document\n" +
-			"with the real addresses, the ID scope, the connection string and the file with the\n" +
-			"TLS root to trust. It stops cleanly on an interrupt (Ctrl-C) or SIGTERM.\n\n" +
+			"tests; the device API over HTTPS, MQTT, and MQTT over WebSocket. The first line on\n" +
+			"standard output, and the ready file, are one JSON document with the real addresses,\n" +
+			"the ID scope, the connection string, the token and the file with the TLS root to\n" +
+			"trust. With --key-file the connection string and the token are in the ready file\n" +
+			"only. It stops cleanly on an interrupt (Ctrl-C) or SIGTERM.\n\n" +
 			"   enroll emulator\n" +
 			"   enroll emulator --memory --https-addr 127.0.0.1:0 --ready-file ready.json\n\n" +
 			faultHelp,
@@ -94,7 +97,7 @@ func runEmulator(ctx context.Context, env *cliapp.Env, opts emulatorOptions) err
 	if err != nil {
 		return err
 	}
-	if err := forgetReady(opts.ReadyFile); err != nil { // of an earlier run, which is not ready any more
+	if err := forgetStale(opts.ReadyFile); err != nil {
 		return err
 	}
 	emu, err := emulator.Start(ctx, start)
@@ -116,22 +119,7 @@ func runEmulator(ctx context.Context, env *cliapp.Env, opts emulatorOptions) err
 	}
 	<-ctx.Done()
 	env.Notef("stopping")
-	return errors.Join(forgetReady(opts.ReadyFile), emu.Close())
-}
-
-// forgetReady removes the ready file, so that nobody takes an emulator for
-// ready that is not.
-func forgetReady(file string) error {
-	if file == "" {
-		return nil
-	}
-	if err := cliapp.MayWrite(flagReadyFile, file, true); err != nil {
-		return err
-	}
-	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove the old --%s: %w", flagReadyFile, err)
-	}
-	return nil
+	return errors.Join(forgetOwn(opts.ReadyFile), emu.Close())
 }
 
 func (o emulatorOptions) forEmulator(env *cliapp.Env) (*emulator.Options, error) {
@@ -151,7 +139,7 @@ func (o emulatorOptions) forEmulator(env *cliapp.Env) (*emulator.Options, error)
 	switch {
 	case len(o.MQTTAddrs) == 0:
 		o.MQTTAddrs = []string{"127.0.0.1:8883"}
-	case len(o.MQTTAddrs) == 1 && o.MQTTAddrs[0] == addrNone:
+	case o.MQTTAddrs[0] == addrNone: // alone, as check has made sure
 		o.MQTTAddrs = []string{}
 	}
 	if o.AdminAddr == addrNone {
@@ -189,6 +177,9 @@ func (o emulatorOptions) complete(env *cliapp.Env, start *emulator.Options) (err
 		if err != nil {
 			return fmt.Errorf("read --%s: %w", flagKeyFile, err)
 		}
+		if len(bytes.TrimSpace(key)) == 0 { // not the documented key, which "" stands for
+			return cliapp.Usagef("--%s %q is empty", flagKeyFile, o.KeyFile)
+		}
 		start.Key = dps.Secret(key)
 	}
 	return nil
@@ -202,6 +193,10 @@ func (o emulatorOptions) check() error {
 		return cliapp.Usagef("--%s and --%s exclude each other", flagMemory, flagData)
 	case o.RetryAfter < 0:
 		return cliapp.Usagef("--%s %v: want 0 or more", flagRetryAfter, o.RetryAfter)
+	case o.RetryAfter%time.Second != 0:
+		return cliapp.Usagef("--%s %v: want whole seconds: devices are told nothing else", flagRetryAfter, o.RetryAfter)
+	case len(o.MQTTAddrs) > 1 && slices.Contains(o.MQTTAddrs, addrNone):
+		return cliapp.Usagef("--%s %s excludes other addresses", flagMQTTAddr, addrNone)
 	case o.WebhookTimeout <= 0:
 		return cliapp.Usagef("--%s %v: want more than 0", flagWebhookTimeout, o.WebhookTimeout)
 	case o.MaxConnections <= 0:
@@ -213,8 +208,8 @@ func (o emulatorOptions) check() error {
 }
 
 // announce prints the ready document and writes the ready file. A key of the
-// user's own goes to the file, which only the user can read, and not to the
-// output.
+// user's own, and the token that is made from it and gives it away, go to the
+// file, which only the user can read, and not to the output.
 func announce(env *cliapp.Env, info emulator.Info, opts emulatorOptions) error {
 	if opts.ReadyFile != "" {
 		data, err := json.MarshalIndent(info, "", "  ")
@@ -226,7 +221,7 @@ func announce(env *cliapp.Env, info emulator.Info, opts emulatorOptions) error {
 		}
 	}
 	if opts.KeyFile != "" {
-		info.ConnectionString = ""
+		info.ConnectionString, info.Token = "", ""
 	}
 	if err := json.NewEncoder(env.Out).Encode(info); err != nil {
 		return err

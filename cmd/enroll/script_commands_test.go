@@ -38,10 +38,12 @@ func (c *children) start(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	path, err := exec.LookPath("enroll")
 	ts.Check(err)
-	if !slices.Contains(args, "--mqtt-addr") {
-		args = append([]string{"--mqtt-addr", "127.0.0.1:0"}, args...)
+	for _, flag := range []string{"--mqtt-addr", "--https-addr"} {
+		if !slices.Contains(args, flag) {
+			args = append([]string{flag, "127.0.0.1:0"}, args...)
+		}
 	}
-	args = append([]string{"emulator", "--https-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--retry-after", "0s"}, args...)
+	args = append([]string{"emulator", "--admin-addr", "127.0.0.1:0", "--retry-after", "0s"}, args...)
 	ch := &child{cmd: exec.Command(path, args...)}
 	ch.cmd.Dir, ch.cmd.Env, ch.cmd.Stderr = ts.MkAbs("."), clitest.Environ(ts), &ch.stderr
 	stdout, err := ch.cmd.StdoutPipe()
@@ -61,6 +63,7 @@ func (c *children) start(ts *testscript.TestScript, neg bool, args []string) {
 		_ = ch.cmd.Wait()
 		ts.Fatalf("ready line %q: %v\n%s", line, err, ch.stderr.String())
 	}
+	_, _ = io.WriteString(ts.Stdout(), line)
 	ts.Setenv(envConnectionString, info.ConnectionString)
 	ts.Setenv(envCAFile, info.CAFile)
 	ts.Setenv("ID_SCOPE", info.IDScope)

@@ -53,7 +53,7 @@ func (e *Emulator) adminHandler() http.Handler {
 		w.Header().Set("Content-Type", "application/x-pem-file")
 		_, _ = w.Write(pki.EncodeCertificatesPEM(e.identity.ca))
 	})
-	allowed := hosts(e.settings)
+	allowed := e.hosts()
 	guarded := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// A page on the web can point a name of its own at 127.0.0.1; then only
 		// the Host header tells its requests from ours.

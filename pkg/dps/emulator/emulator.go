@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -29,6 +30,7 @@ type Emulator struct {
 	faults   *inject.Injector
 	service  *provision.Service // nil until the store is open
 	hostName string
+	dataDir  string // absolute; "" in memory
 	https    []net.Listener
 	mqtt     []net.Listener
 	admin    net.Listener // nil without AdminAddr
@@ -67,12 +69,14 @@ func (e *Emulator) start(ctx context.Context) error {
 		e.store = store.NewMemory()
 	} else if e.store, err = store.OpenBolt(ctx, e.settings.DataDir); err != nil {
 		return err
+	} else if e.dataDir, err = filepath.Abs(e.settings.DataDir); err != nil {
+		return fmt.Errorf("find data folder %q: %w", e.settings.DataDir, err)
 	}
 	e.service = e.settings.provisioning(e.store)
-	if e.identity, err = newIdentity(e.settings.DataDir, hosts(e.settings)); err != nil {
+	if err := e.listen(ctx); err != nil {
 		return err
 	}
-	if err := e.listen(ctx); err != nil {
+	if e.identity, err = newIdentity(e.settings.DataDir, e.hosts()); err != nil {
 		return err
 	}
 	return e.serve(context.WithoutCancel(ctx))

@@ -29,14 +29,13 @@ const (
 // identity is how the emulator proves itself to clients.
 type identity struct {
 	ca     *x509.Certificate
-	caFile string // "" in memory
 	server tls.Certificate
 }
 
 // newIdentity loads or makes the CA and issues a server certificate for names.
 // It must be called by the owner of the data folder.
 func newIdentity(dir string, names []string) (identity, error) {
-	ca, file, err := loadCA(dir)
+	ca, err := loadCA(dir)
 	if err != nil {
 		return identity{}, err
 	}
@@ -58,42 +57,40 @@ func newIdentity(dir string, names []string) (identity, error) {
 	if err != nil {
 		return identity{}, fmt.Errorf("issue server certificate: %w", err)
 	}
-	return identity{ca: ca.Certificate(), caFile: file, server: server}, nil
+	return identity{ca: ca.Certificate(), server: server}, nil
 }
 
-func loadCA(dir string) (ca *pki.Authority, file string, err error) {
+func loadCA(dir string) (ca *pki.Authority, err error) {
 	if dir == "" {
-		ca, err = newCA()
-		return ca, "", err
+		return newCA()
 	}
-	file = filepath.Join(dir, caFile)
+	file := filepath.Join(dir, caFile)
 	cert, err := os.ReadFile(file) //nolint:gosec // the user's own data folder
 	if errors.Is(err, fs.ErrNotExist) {
-		ca, err = createCA(dir)
-		return ca, file, err
+		return createCA(dir)
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("read tls ca: %w", err)
+		return nil, fmt.Errorf("read tls ca: %w", err)
 	}
 	key, err := os.ReadFile(filepath.Join(dir, caKeyFile)) //nolint:gosec // as above
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, "", damagedCA(file, fmt.Errorf("there is no %s", caKeyFile))
+		return nil, damagedCA(file, fmt.Errorf("there is no %s", caKeyFile))
 	case err != nil:
-		return nil, "", fmt.Errorf("read key of tls ca: %w", err)
+		return nil, fmt.Errorf("read key of tls ca: %w", err)
 	}
 	chain, err := pki.ParseCertificates(cert)
 	if err != nil {
-		return nil, "", damagedCA(file, err)
+		return nil, damagedCA(file, err)
 	}
 	signer, err := pki.ParseKey(key, nil)
 	if err != nil {
-		return nil, "", damagedCA(file, fmt.Errorf("its key: %w", err))
+		return nil, damagedCA(file, fmt.Errorf("its key: %w", err))
 	}
 	if ca, err = pki.LoadAuthority(chain, signer); err != nil {
-		return nil, "", damagedCA(file, err)
+		return nil, damagedCA(file, err)
 	}
-	return ca, file, nil
+	return ca, nil
 }
 
 // damagedCA keeps what the cause is out of what callers tell apart.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 )
 
@@ -33,8 +34,9 @@ type Info struct {
 	IDScope string `json:"idScope"`
 	// ConnectionString is for the service plane.
 	ConnectionString string `json:"connectionString"`
-	// CAFile is the PEM file with the emulator's TLS CA; "" when the state is
-	// in memory. The admin listener serves the same as /ca.pem.
+	// CAFile is the PEM file with the emulator's TLS CA, DataDir the folder with
+	// the state; both are absolute, and "" when the state is in memory. The
+	// admin listener serves the same as /ca.pem.
 	CAFile  string `json:"caFile,omitempty"`
 	DataDir string `json:"dataDir,omitempty"`
 	// ARMEndpoint, SubscriptionID and ResourceGroup reach the service through
@@ -52,9 +54,12 @@ func (e *Emulator) Info() Info {
 		HostName: e.hostName, IDScope: e.settings.IDScope,
 		ConnectionString: fmt.Sprintf("HostName=%s;SharedAccessKeyName=%s;SharedAccessKey=%s",
 			e.hostName, KeyName, e.settings.Key.Reveal()),
-		CAFile: e.identity.caFile, DataDir: e.settings.DataDir,
+		DataDir:        e.dataDir,
 		ARMEndpoint:    "https://" + e.hostName,
 		SubscriptionID: DefaultSubscriptionID, ResourceGroup: DefaultResourceGroup, Token: e.settings.token,
+	}
+	if e.dataDir != "" {
+		info.CAFile = filepath.Join(e.dataDir, caFile)
 	}
 	for _, l := range e.https {
 		info.HTTPS = append(info.HTTPS, "https://"+l.Addr().String())
@@ -88,30 +93,35 @@ func (e *Emulator) HTTPClient() *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// hostName is the name for clients: localhost if the first listener is on
-// loopback, else its own address.
+// localhost4 is where localhost leads to on every machine. Not all of them let it
+// lead to ::1, too, and none to the rest of 127.0.0.0/8.
+var localhost4 = net.IPv4(127, 0, 0, 1)
+
+// hostName is the name for clients: localhost if that leads to the first
+// listener, else its own address.
 func hostName(addr net.Addr) string {
 	host, port, err := net.SplitHostPort(addr.String())
 	if err != nil {
 		return addr.String()
 	}
-	if ip := net.ParseIP(host); ip == nil || ip.IsLoopback() || ip.IsUnspecified() {
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() || ip.Equal(localhost4) {
 		host = "localhost"
 	}
 	return net.JoinHostPort(host, port)
 }
 
 // hosts lists the names and addresses under which the emulator answers.
-func hosts(s settings) []string {
+func (e *Emulator) hosts() []string {
 	names := []string{"localhost", "127.0.0.1", "::1", "global.localhost"}
-	for _, addr := range s.addrs() {
-		if host, _, err := net.SplitHostPort(addr); err == nil {
-			if ip := net.ParseIP(host); ip != nil && !ip.IsUnspecified() {
-				names = append(names, ip.String())
-			}
+	for _, l := range append(slices.Concat(e.https, e.mqtt), e.admin) {
+		if l == nil {
+			continue
+		}
+		if tcp, ok := l.Addr().(*net.TCPAddr); ok && !tcp.IP.IsUnspecified() {
+			names = append(names, tcp.IP.String())
 		}
 	}
-	names = append(names, s.HostNames...)
+	names = append(names, e.settings.HostNames...)
 	slices.Sort(names)
 	return slices.Compact(names)
 }

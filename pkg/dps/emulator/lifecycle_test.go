@@ -23,6 +23,51 @@ import (
 	"github.com/dpskit/dpskit/pkg/dps/emulator"
 )
 
+// TestHostNames: the name in the ready document leads to the listener, and is in
+// its certificate. localhost need not lead to anything but
+// 127.0.0.1.
+func TestHostNames(t *testing.T) {
+	for addr, want := range map[string]string{
+		"127.0.0.1:0": "localhost", "[::1]:0": "::1", "localhost:0": "localhost",
+		"127.0.0.9:0": "127.0.0.9", "127.1.2.3:0": "127.1.2.3",
+	} {
+		if l, err := net.Listen("tcp", addr); err != nil {
+			t.Logf("%s cannot be used here: %v", addr, err)
+			continue
+		} else if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		e := dpstest.Start(t, func(o *emulator.Options) { o.HTTPSAddrs = []string{addr} })
+		host, _, err := net.SplitHostPort(e.Info().HostName)
+		if err != nil || host != want {
+			t.Errorf("listener on %s: host name %q (%v), want %s", addr, host, err, want)
+		}
+		client := e.HTTPClient()
+		resp, err := client.Get("https://" + e.Info().HostName + "/healthz")
+		if err != nil {
+			t.Errorf("listener on %s: %v", addr, err)
+			continue
+		}
+		resp.Body.Close()
+		client.CloseIdleConnections()
+	}
+}
+
+// TestInfoIsAbsolute: who reads the ready document may be in another folder.
+func TestInfoIsAbsolute(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	info := dpstest.Start(t, func(o *emulator.Options) { o.DataDir = "state" }).Info()
+	wd, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := filepath.Join(wd, "state")
+	if info.DataDir != want || info.CAFile != filepath.Join(want, "ca.pem") {
+		t.Errorf("data folder %q, CA file %q; want both in %q", info.DataDir, info.CAFile, want)
+	}
+}
+
 func TestInfo(t *testing.T) {
 	dir := t.TempDir()
 	e := dpstest.Start(t, func(o *emulator.Options) {

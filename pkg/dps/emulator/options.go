@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"regexp"
-	"slices"
 	"strconv"
 	"time"
 
@@ -231,11 +230,6 @@ func (s *settings) checkBounds() error {
 		return badOption("MaxRegistrations", s.MaxRegistrations, "want 1 or more")
 	}
 	return nil
-}
-
-// addrs are all addresses to listen on; "" among them is none.
-func (s *settings) addrs() []string {
-	return slices.Concat([]string{s.AdminAddr}, s.HTTPSAddrs, s.MQTTAddrs)
 }
 
 // deriveSecrets makes the secondary key and the token out of the key, so that
