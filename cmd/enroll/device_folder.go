@@ -224,7 +224,7 @@ func (f *deviceFolder) Credential(i int) (device.Credential, error) {
 	}
 	tlsCert, err := b.TLSCertificate()
 	if err != nil {
-		return nil, err
+		return nil, skipped(err)
 	}
 	return device.X509(tlsCert), nil
 }
@@ -236,10 +236,12 @@ func (f *deviceFolder) bundle(d folderDevice) (*pki.Bundle, error) {
 	return d.fleet.bundle(d.files, f.passphrase)
 }
 
-// skipped marks what is no fault of anybody: keys that are kept elsewhere, or
-// that nobody told how to open.
+// skipped says why a device cannot register, so that nothing is sent for it. All
+// that is wrong with its files is one kind of outcome, whatever it is.
 func skipped(err error) error {
 	switch {
+	case errors.Is(err, rollout.ErrSkip):
+		return err
 	case errors.Is(err, pki.ErrPassphraseRequired):
 		return fmt.Errorf("%w: its key is encrypted: give --%s or set %s", rollout.ErrSkip, flagKeyPasswordFile, envKeyPassword)
 	case errors.Is(err, pki.ErrWrongPassphrase):
@@ -249,7 +251,7 @@ func skipped(err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: a file of it is missing: %w", rollout.ErrSkip, err)
 	}
-	return err
+	return fmt.Errorf("%w: %w", rollout.ErrSkip, err)
 }
 
 // chain is what a device presents, to explain a refusal; nil if it cannot be

@@ -44,7 +44,8 @@ const manyHelp = "Many devices: --" + flagFromWorkspace + " registers every devi
 	"--" + flagGroupKeyFile + ", with derived keys and no files at all. So many at a time as --" + flagConcurrency + "\n" +
 	"says; when the service asks to slow down, all wait. --" + flagReport + " says what became of each; the\n" +
 	"same command again passes over those that are assigned, unless by --" + flagForce + ". The exit code is 8\n" +
-	"if some were refused, and that of the refusal if all were.\n\n" +
+	"if some were refused, or could not be sent because of their files, and that of the refusal\n" +
+	"if all were.\n\n" +
 	"   enroll device register --from-workspace pki --id 'press-*' --report presses.csv\n" +
 	"   enroll device register --count 100 --prefix dev- --concurrency 50\n" +
 	"   enroll device register --count 1000 --prefix dev- --group-key-file group.key --transport mqtt"

@@ -178,12 +178,22 @@ func (o registerOptions) finish(env *cliapp.Env, explainer refusedDevices, s *ro
 		return explainer.failed(env, o.Many.Report, s)
 	case s.Skipped > 0:
 		explainer.show(env, s)
-		if s.Skipped == s.Devices {
-			return fmt.Errorf("register devices: none of %s could be registered", plural(s.Devices, "device"))
-		}
-	}
-	if s.Assigned == 0 {
+		return o.skipped(s, again)
+	case s.Earlier == s.Devices:
 		env.Notef("an earlier run has registered all of them already (see %s); --%s registers them again", o.Many.Report, flagForce)
 	}
 	return nil
+}
+
+// skipped is the error of a run that left out devices, and had no other.
+func (o registerOptions) skipped(s *rollout.Summary, again string) error {
+	text := fmt.Sprintf("register devices: %d of %s skipped", s.Skipped, plural(s.Devices, "device"))
+	if o.Many.Report != "" {
+		text += "; see " + o.Many.Report
+	}
+	code := cliapp.ExitPartial
+	if s.Skipped == s.Devices {
+		code = cliapp.ExitFailed
+	}
+	return cliapp.WithHint(cliapp.WithCode(errors.New(text), code), "nothing was sent for them: mend their files; %s", again)
 }
