@@ -45,10 +45,10 @@ func Explain(err error) (Explanation, bool) {
 	)
 	switch {
 	case errors.As(err, &late):
-		return explainFacts(facts{
+		return explainLate(facts{
 			code: late.ErrorCode(), message: strings.ToLower(late.ErrorMessage()),
 			registration: strings.ToLower(late.RegistrationStatus()),
-		})
+		}), true
 	case errors.As(err, &refusal) && refusal.StatusCode >= 400:
 		return explainRefusal(refusal)
 	case errors.Is(err, ErrIoTHubConnectionString):
@@ -70,11 +70,20 @@ type facts struct {
 	errorCode    string // lower case
 	message      string // lower case
 	registration string // terminal status of a registration, lower case
+	device       bool   // a device asked; only for refusals at once
+}
+
+// explainLate explains how a registration ended that the service had accepted.
+func explainLate(f facts) Explanation {
+	if x, ok := explainFacts(f); ok {
+		return x
+	}
+	return unknownStatus
 }
 
 func explainRefusal(e *Error) (Explanation, bool) {
 	f := facts{status: e.StatusCode, code: e.Code,
-		errorCode: strings.ToLower(e.ErrorCode), message: strings.ToLower(e.Message)}
+		errorCode: strings.ToLower(e.ErrorCode), message: strings.ToLower(e.Message), device: e.Detail != ""}
 	x, ok := explainFacts(f)
 	if e.StatusCode == http.StatusUnauthorized && !f.isAboutChain() && skewed(e.ClockSkew) {
 		x, ok = clockSkew(e.ClockSkew), true
@@ -122,6 +131,7 @@ type rule struct {
 	text         Explanation
 	contains     string // lower case, in the message
 	registration string
+	device       bool
 }
 
 func (r rule) matches(f facts) bool {
@@ -129,5 +139,6 @@ func (r rule) matches(f facts) bool {
 		(r.status == 0 || r.status == f.status) &&
 		(r.errorCode == "" || r.errorCode == f.errorCode) &&
 		(r.contains == "" || strings.Contains(f.message, r.contains)) &&
-		(r.registration == "" || r.registration == f.registration)
+		(r.registration == "" || r.registration == f.registration) &&
+		(!r.device || f.device)
 }

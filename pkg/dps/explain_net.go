@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"syscall"
@@ -20,6 +21,11 @@ var badConnectionString = Explanation{
 	Why:  "it must have HostName, SharedAccessKeyName and SharedAccessKey, each once, separated by semicolons",
 	Fix:  "copy it whole from \"Shared access policies\" of the Device Provisioning Service, in quotes if a shell sees it",
 }
+
+const (
+	notMQTT   = "the port may be one for HTTPS (443, or 8443 of an emulator) and not for MQTT (8883); or the server is another one, or overloaded"
+	wrongPort = "check the host and its port, or choose the transport that belongs to the port; then repeat"
+)
 
 // explainNoAnswer explains an error without a usable answer. refusal may be nil.
 func explainNoAnswer(err error, refusal *Error) (Explanation, bool) {
@@ -52,6 +58,14 @@ func explainNoAnswer(err error, refusal *Error) (Explanation, bool) {
 			Why:  "the port is that of another server, such as the emulator's admin page",
 			Fix:  "use the HTTPS address that `enroll emulator` printed",
 		}, true
+	case refusal != nil && strings.Contains(refusal.Message, "no CONNACK"):
+		return Explanation{
+			What: "the server took the connection and then said nothing in MQTT",
+			Why:  notMQTT,
+			Fix:  wrongPort,
+		}, true
+	case refusal != nil && strings.Contains(refusal.Message, "does not speak MQTT"):
+		return Explanation{What: "what listens at this port does not speak the MQTT of a provisioning service", Why: notMQTT, Fix: wrongPort}, true
 	case errors.Is(err, ErrUnexpectedAnswer):
 		return Explanation{
 			What: "something answered that is not a provisioning service",
@@ -66,6 +80,12 @@ func explainNoAnswer(err error, refusal *Error) (Explanation, bool) {
 		}, true
 	case errors.Is(err, ErrUnauthorized):
 		return signIn, true
+	case isHangUp(err):
+		return Explanation{
+			What: "the server ended the connection without an answer",
+			Why:  "the port may be one for another protocol, such as MQTT (8883) where HTTPS (443) was meant or the other way round; or the server was stopped, or a proxy or firewall is in the way",
+			Fix:  wrongPort,
+		}, true
 	case errors.As(err, &op):
 		return Explanation{
 			What: "the host cannot be reached",
@@ -74,6 +94,12 @@ func explainNoAnswer(err error, refusal *Error) (Explanation, bool) {
 		}, true
 	}
 	return Explanation{}, false
+}
+
+// isHangUp reports a connection that stood and was then ended by the other side.
+func isHangUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) ||
+		strings.HasSuffix(err.Error(), "connection lost")
 }
 
 // explainUntrusted explains a failed check of the server's certificate.

@@ -12,16 +12,29 @@ var registrationRules = []rule{
 		Why:  "the first entry that matches decides: the individual enrollment, then the groups from the device upwards; a disabled one refuses the device even if another would take it",
 		Fix:  "look for the entry with `enroll individual show` and `enroll group list`, and enable it with `enroll individual update` or `enroll group update`",
 	}},
-	{code: 400207, text: Explanation{
+	{code: 400207, contains: "status code", text: Explanation{
 		What: "the custom allocation webhook of the enrollment failed",
-		Why:  "the service called the webhook and got a status other than 200, which the message names",
+		Why:  "the service called the webhook and got the status that the message names",
 		Fix:  "check the address and key of the webhook and its log, or choose another allocation policy with `enroll group update`",
+	}},
+	{code: 400207, contains: "loopback", text: Explanation{
+		What: "the custom allocation webhook of the enrollment was not called",
+		Why:  "an emulator calls webhooks of its own machine only, unless it is told otherwise",
+		Fix:  "start the emulator with `--allow-remote-webhooks`, or give the enrollment a webhook on 127.0.0.1 with `enroll group update`",
+	}},
+	{code: 400207, text: Explanation{
+		What: "the custom allocation of the enrollment failed",
+		Why:  "the webhook could not be called, or its answer is of no use; the message says which",
+		Fix:  "check the address of the webhook, its log and its answer, or choose another allocation policy with `enroll group update`",
 	}},
 	{code: 400208, text: Explanation{
 		What: "no IoT hub is available for this device",
-		Why:  "no hub is linked to the provisioning service, or the enrollment names hubs that are not linked",
-		Fix:  "see the linked hubs with `enroll service show`, link one with `az iot dps linked-hub create`, or correct the hubs of the entry with `enroll group update`",
+		Why:  "no hub is linked to the provisioning service, all have the weight 0, or the enrollment names hubs that are not linked",
+		Fix: "see the linked hubs with `enroll service show`, link one with `az iot dps linked-hub create` (an emulator is started with " +
+			"`--linked-hub`), or correct the hubs of the entry with `enroll group update`",
 	}},
+	{registration: "failed", code: 404201, text: enrollmentGone},
+	{registration: "failed", code: 404204, text: enrollmentGone},
 	{code: 400209, text: Explanation{
 		What: "the linked IoT hub refused the provisioning service",
 		Why:  "the shared access policy or key with which the hub was linked was changed or removed",
@@ -29,6 +42,20 @@ var registrationRules = []rule{
 	}},
 	{code: 401001, text: linkedHubGone},
 	{contains: "iot hub not found", text: linkedHubGone},
+}
+
+var enrollmentGone = Explanation{
+	What: "the enrollment was deleted while the device registered",
+	Why:  "it was there when the request came, and not any more when a hub was to be chosen",
+	Fix:  "enroll the device again with `enroll group create` or `enroll individual create`, then register it again",
+}
+
+// unknownStatus explains a registration that ended in a way that no
+// documentation names.
+var unknownStatus = Explanation{
+	What: "the registration ended with a status that this program does not know",
+	Why:  "known are assigned, failed and disabled; the service is newer than this program, or it is another server",
+	Fix:  "see what the service stored with `enroll registration show`, and check the host",
 }
 
 var linkedHubGone = Explanation{
@@ -57,6 +84,9 @@ var certificateRules = []rule{
 	{code: 401002, contains: "iothubunauthorizedaccess", text: hubRefused},
 	{code: 401002, contains: "unauthorized access", text: hubRefused},
 	{contains: "iothubunauthorizedaccess", text: hubRefused},
+	{contains: "(connack 4)", text: deviceUnauthorizedMQTT},
+	{contains: "(connack 5)", text: deviceUnauthorizedMQTT},
+	{status: 401, device: true, text: deviceUnauthorized},
 	{code: 401002, text: deviceUnauthorized},
 	{code: 401000, text: unauthorized},
 }
@@ -68,9 +98,17 @@ var hubRefused = Explanation{
 }
 
 var deviceUnauthorized = Explanation{
-	What: "the service does not accept the credentials",
-	Why:  "for a device: wrong key, a group key used as a device key, or a certificate that is not enrolled; for the service API: wrong or expired signature",
-	Fix:  "derive the device key with `enroll group keys`, or check the device's certificate with `certgen doctor`; copy the connection string again",
+	What: "the service does not accept the credentials of the device",
+	Why:  "wrong key, a group key used as a device key, a certificate that is not enrolled, no enrollment for this id, or another id scope",
+	Fix: "derive the device key with `enroll group keys`, or check the device's certificate with `certgen doctor`; check the enrollment " +
+		"with `enroll individual show` or `enroll group list`",
+}
+
+var deviceUnauthorizedMQTT = Explanation{
+	What: "the service does not accept the credentials of the device, and MQTT has no room to say why",
+	Why:  deviceUnauthorized.Why,
+	Fix: deviceUnauthorized.Fix + "; the same registration over `--transport https` is told the reason, and the log of an emulator " +
+		"has it",
 }
 
 var unauthorized = Explanation{

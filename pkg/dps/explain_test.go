@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"regexp"
 	"strings"
@@ -63,6 +64,22 @@ func TestExplain(t *testing.T) {
 		{"400053", refusal(400, 400053, "", "Proof-Of-Possession failed."), "certgen verification"},
 		{"400099", refusal(400, 400099, "", ""), "no certificate in the request"},
 		{"400207", refusal(400, 400207, "", ""), "webhook"},
+		{"400207 status", registrationError{"failed", 400207, "Custom allocation failed with status code: 500"}, "got the status that the message names"},
+		{"400207 not called", registrationError{"failed", 400207, "Custom allocation failed. The webhook is not on a loopback address."}, "allow-remote-webhooks"},
+		{"400207 no answer", registrationError{"failed", 400207, "Custom allocation failed. The webhook did not answer in time."}, "the message says which"},
+		{"400208 emulator", refusal(400, 400208, "", ""), "--linked-hub"},
+		{"enrollment gone", registrationError{"failed", 404201, ""}, "deleted while the device registered"},
+		{"group gone", registrationError{"failed", 404204, ""}, "deleted while the device registered"},
+		{"unknown status", registrationError{status: "blacklisted"}, "status that this program does not know"},
+		{"CONNACK 4", refusal(400, 0, "", "user name or password malformed (CONNACK 4)"), "MQTT has no room"},
+		{"CONNACK 5", refusal(401, 0, "", "not authorized (CONNACK 5)"), "group key used as a device key"},
+		{"device at once", &dps.Error{StatusCode: 401, Code: 401000, Detail: "the device"}, "no enrollment for this id"},
+		{"hung up", &dps.Error{Err: io.EOF}, "8883"},
+		{"cut", &dps.Error{Err: io.ErrUnexpectedEOF}, "another protocol"},
+		{"reset", &dps.Error{Err: &net.OpError{Op: "read", Err: syscall.ECONNRESET}}, "another protocol"},
+		{"lost", &dps.Error{Message: "connection lost", Err: errors.New("connection lost")}, "another protocol"},
+		{"no MQTT", &dps.Error{Message: "unexpected answer: the server does not speak MQTT", Err: dps.ErrUnexpectedAnswer}, "8883"},
+		{"no CONNACK", &dps.Error{Message: "no CONNACK from the server", Err: context.DeadlineExceeded}, "443"},
 		{"400208", refusal(400, 400208, "", ""), "No hub is linked"},
 		{"400209", refusal(400, 400209, "", ""), "link the hub again"},
 		{"400305", refusal(400, 400305, "", ""), "3 to 50"},
@@ -152,9 +169,34 @@ func checkStyle(t *testing.T, x dps.Explanation) {
 
 func TestExplainHasNoAdvice(t *testing.T) {
 	for _, err := range []error{nil, errors.New("x"), context.Canceled, &dps.Error{Err: context.Canceled},
-		refusal(418, 0, "", "teapot"), registrationError{status: "blacklisted"}} {
+		refusal(418, 0, "", "teapot")} {
 		if x, ok := dps.Explain(err); ok || x != (dps.Explanation{}) {
 			t.Errorf("%v: got %+v", err, x)
+		}
+	}
+}
+
+// TestExplainNamesNoOtherCause: an explanation of a device's refusal is not about
+// the connection string, and one of a webhook not about what did not happen.
+func TestExplainNamesNoOtherCause(t *testing.T) {
+	for not, errs := range map[string][]error{
+		"connection string": {
+			&dps.Error{StatusCode: 401, Message: "not authorized (CONNACK 5)", Detail: "the device"},
+			&dps.Error{StatusCode: 401, Code: 401000, Message: "Unauthorized", Detail: "the device"},
+			&dps.Error{StatusCode: 401, Code: 401002, Message: "Unauthorized", Detail: "the device"},
+		},
+		"got the status": {
+			registrationError{"failed", 400207, "Custom allocation failed. The webhook is not on a loopback address."},
+			registrationError{"failed", 400207, "Custom allocation failed. The webhook could not be reached."},
+		},
+		"misspelt": {registrationError{"failed", 404204, ""}},
+	} {
+		for _, err := range errs {
+			x, ok := dps.Explain(err)
+			if !ok || strings.Contains(x.What+x.Why+x.Fix, not) {
+				t.Errorf("%v: explained as %+v", err, x)
+			}
+			checkStyle(t, x)
 		}
 	}
 }
