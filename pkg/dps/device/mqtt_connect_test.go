@@ -1,13 +1,17 @@
 package device_test
 
 import (
+	"context"
+	"errors"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/eclipse/paho.mqtt.golang/packets"
 
+	"github.com/dpskit/dpskit/pkg/dps"
 	"github.com/dpskit/dpskit/pkg/dps/device"
 )
 
@@ -61,7 +65,7 @@ func TestConnectSurvives(t *testing.T) {
 // TestSlowConnack waits for a CONNACK that is late, and no longer than an attempt
 // may take.
 func TestSlowConnack(t *testing.T) {
-	for late, connections := range map[time.Duration]int{10 * time.Second: 1, 50 * time.Second: 1, 2 * time.Minute: 3} {
+	for late, connections := range map[time.Duration]int{10 * time.Second: 1, 25 * time.Second: 1, 40 * time.Second: 3, 2 * time.Minute: 3} {
 		synctest.Test(t, func(t *testing.T) {
 			s := &mqttScript{replies: []mqttReply{{200, "", assigned, nil}}}
 			greeted := 0
@@ -74,10 +78,42 @@ func TestSlowConnack(t *testing.T) {
 					s.converse(conn)
 				}
 			}
+			start := time.Now()
 			_, err := settled(s.client(t, func(o *device.ClientOptions) { o.MaxRetries = 2 }).Register(t.Context(), nil))
+			if err != nil {
+				if refusal := wantError(t, err, dps.ErrUnavailable, 0); refusal == nil || !strings.Contains(refusal.Message, "no CONNACK") || refusal.Attempts != 3 {
+					t.Errorf("%v late: %+v", late, refusal)
+				}
+				if took := time.Since(start); took > 2*time.Minute {
+					t.Errorf("%v late: given up after %v", late, took)
+				}
+			}
 			if (err == nil) != (connections == 1) || greeted != connections {
 				t.Errorf("%v late: %v after %d connections", late, err, greeted)
 			}
 		})
 	}
+}
+
+// TestNoConnackInTime: the time of the caller ends first, and the error says what
+// was waited for.
+func TestNoConnackInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &mqttScript{greet: func(conn net.Conn) { _, _ = conn.Read(make([]byte, 1)) }}
+		ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+		defer cancel()
+		_, err := settled(s.client(t).Register(ctx, nil))
+		wantError(t, err, dps.ErrUnavailable, 0)
+		if x, ok := dps.Explain(err); !ok || !strings.Contains(x.Why, "8883") || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v, explained as %+v", err, x)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s := &mqttScript{greet: func(conn net.Conn) { _, _ = conn.Read(make([]byte, 1)) }}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		if _, err := settled(s.client(t).Register(ctx, nil)); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"os"
 	"sync"
 	"time"
 
@@ -18,6 +19,9 @@ const (
 	keepAlive = 60 * time.Second
 	// goodbye bounds the end of a connection.
 	goodbye = 5 * time.Second
+	// connackTimeout bounds the wait for CONNACK. A server of another protocol may
+	// wait for us as we do for it.
+	connackTimeout = 30 * time.Second
 )
 
 // link is one MQTT connection: a Paho client without its own ideas of connecting
@@ -30,8 +34,9 @@ type link struct {
 	lost    chan struct{} // closed when a connection, once made, has ended
 
 	mu    sync.Mutex
-	conn  net.Conn // nil until dialled
-	cause error    // the first thing that went wrong with it
+	conn  net.Conn    // nil until dialled
+	cause error       // the first thing that went wrong with it
+	quiet *time.Timer // ends a connection without CONNACK; nil until dialled
 }
 
 // dialer opens the byte stream that a link speaks MQTT on.
@@ -77,8 +82,12 @@ func (l *link) handshake(ctx context.Context) error {
 		return errors.New("connect over mqtt: no token")
 	}
 	err := l.wait(ctx, l.connect)
+	opened := l.greeted()
 	if code := l.connack(); code >= 1 && code <= 5 {
 		return connackError(code)
+	}
+	if opened && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)) {
+		return noConnack()
 	}
 	if err != nil {
 		return err
@@ -96,6 +105,22 @@ func (l *link) handshake(ctx context.Context) error {
 	return nil
 }
 
+// noConnack is the end of a connection whose server says nothing. Each has its
+// own, because the exchange fills it in.
+func noConnack() *dps.Error {
+	return &dps.Error{Message: "no CONNACK from the server", Err: context.DeadlineExceeded}
+}
+
+// greeted ends the wait for CONNACK and reports whether there was a connection.
+func (l *link) greeted() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.quiet != nil {
+		l.quiet.Stop()
+	}
+	return l.conn != nil
+}
+
 // open dials for Paho. What it returns is watched, see guard.
 func (l *link) open(ctx context.Context, dial dialer) (net.Conn, error) {
 	conn, err := dial(ctx)
@@ -106,6 +131,10 @@ func (l *link) open(ctx context.Context, dial dialer) (net.Conn, error) {
 		return nil, err
 	}
 	l.conn = conn
+	l.quiet = time.AfterFunc(connackTimeout, func() {
+		l.fail(noConnack())
+		l.cut()
+	})
 	if ctx.Err() != nil { // cut came before there was anything to cut
 		_ = conn.Close()
 	}

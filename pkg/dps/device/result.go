@@ -51,7 +51,8 @@ var ErrRefused = errors.New("registration refused")
 type RegistrationError struct {
 	// Op names the operation.
 	Op string
-	// Status is failed or disabled.
+	// Status is failed or disabled, or what else the service calls the end of a
+	// registration.
 	Status string
 	// Code is the service's six-digit code, 0 for a disabled enrollment.
 	Code int
@@ -69,8 +70,11 @@ func (e *RegistrationError) Error() string {
 	if e.Code != 0 {
 		text += fmt.Sprintf(" (code %d)", e.Code)
 	}
-	if e.Message != "" {
+	switch {
+	case e.Message != "":
 		text += ": " + e.Message
+	case e.Status != StatusFailed && e.Status != StatusDisabled:
+		text += " (a status that is not known here)"
 	}
 	return oneline.Clean(text, 0)
 }

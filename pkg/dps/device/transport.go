@@ -78,6 +78,10 @@ func decodeAnswer(data []byte, q question) (op operation, wrong string) {
 		return operation{}, "the answer has no status"
 	case op.OperationID == "" && q.register() && isRunning(op):
 		return operation{}, "the answer has no operation id"
+	case op.outcome() == StatusAssigned && (op.State == nil || op.State.AssignedHub == ""):
+		return operation{}, "the answer says assigned and has no assignedHub"
+	case op.outcome() == StatusAssigned && op.State.DeviceID == "":
+		return operation{}, "the answer says assigned and has no deviceId"
 	}
 	return op, ""
 }

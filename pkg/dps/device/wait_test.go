@@ -254,6 +254,12 @@ func TestLateRefusals(t *testing.T) {
 				if text := err.Error(); strings.ContainsAny(text, "\n\x1b") || !strings.HasPrefix(text, `register device "dev-1": `+tt.status) {
 					t.Errorf("got %q", text)
 				}
+				if unknown := strings.Contains(err.Error(), "a status that is not known here"); unknown != (tt.status == "blacklisted") {
+					t.Errorf("got %q", err)
+				}
+				if x, ok := dps.Explain(err); !ok || strings.Contains(x.What, "does not know") != (tt.status == "blacklisted") {
+					t.Errorf("explained as %+v", x)
+				}
 				if errors.Is(err, dps.ErrUnauthorized) {
 					t.Error("taken for a refusal at once")
 				}
@@ -268,6 +274,9 @@ func TestUnreadableAnswers(t *testing.T) {
 		"empty":           {202, "", ""},
 		"no status":       {202, "", `{"operationId":"o"}`},
 		"no operation id": {202, "", `{"status":"assigning"}`},
+		"no hub":          {200, "", `{"operationId":"o","status":"assigned","registrationState":{"deviceId":"d","status":"assigned"}}`},
+		"no device id":    {200, "", `{"operationId":"o","status":"assigned","registrationState":{"assignedHub":"h"}}`},
+		"no state":        {200, "", `{"operationId":"o","status":"assigned"}`},
 		"list":            {202, "", `[]`},
 		"other types":     {202, "", `{"operationId":5,"status":"assigning"}`},
 		"redirect":        {307, "", ""},
