@@ -54,7 +54,7 @@ func (f *deviceFolder) addFleet(dir string) error {
 		return nil
 	}
 	if parts > len(indexes) {
-		f.note("", false, "left out a part of %s that has no index yet: the certgen command that began it finishes it", dir)
+		f.note(false, "left out a part of %s that has no index yet: the certgen command that began it finishes it", dir)
 	}
 	slices.SortFunc(indexes, func(a, b string) int { return part(a) - part(b) })
 	root, err := os.OpenRoot(dir)

@@ -32,6 +32,7 @@ type deviceFolder struct {
 	now        func() time.Time
 	notes      []folderNote
 	seen       map[string]bool // ids, folded
+	doubles    []folderDevice  // whose id is that of another
 }
 
 // folderDevice is where the certificate of a device is.
@@ -44,8 +45,7 @@ type folderDevice struct {
 
 // folderNote is something about the folder that its user should know.
 type folderNote struct {
-	id    string // of the device that it is about; "" if it is about none
-	minor bool   // of no interest to who named the devices
+	minor bool // of no interest to who named the devices
 	text  string
 }
 
@@ -98,7 +98,7 @@ func (f *deviceFolder) addEntries() error {
 		f.add(folderDevice{id: id, entry: e.Name})
 	}
 	for _, p := range f.ws.Problems() {
-		f.note("", false, "left out %s: %v", p.File, p.Err)
+		f.note(false, "left out %s: %v", p.File, p.Err)
 	}
 	var parts []string
 	for _, p := range []pki.Profile{pki.ProfileEdgeCA, pki.ProfileServer} {
@@ -107,20 +107,48 @@ func (f *deviceFolder) addEntries() error {
 		}
 	}
 	if len(parts) > 0 {
-		f.note("", true, "left out, because they are of no device: %s", strings.Join(parts, ", "))
+		f.note(true, "left out, because they are of no device: %s", strings.Join(parts, ", "))
 	}
 	return nil
 }
 
-func (f *deviceFolder) note(id string, minor bool, format string, args ...any) {
-	f.notes = append(f.notes, folderNote{id, minor, fmt.Sprintf(format, args...)})
+func (f *deviceFolder) note(minor bool, format string, args ...any) {
+	f.notes = append(f.notes, folderNote{minor, fmt.Sprintf(format, args...)})
 }
 
 // settleNotes drops the notes that are not about the devices that were chosen.
 func (f *deviceFolder) settleNotes() {
-	f.notes = slices.DeleteFunc(f.notes, func(n folderNote) bool {
-		return n.minor || n.id != "" && !slices.ContainsFunc(f.devices, func(d folderDevice) bool { return strings.EqualFold(d.id, n.id) })
-	})
+	f.notes = slices.DeleteFunc(f.notes, func(n folderNote) bool { return n.minor })
+	chosen := make(map[string]bool, len(f.devices))
+	for _, d := range f.devices {
+		chosen[strings.ToLower(d.id)] = true
+	}
+	f.doubles = slices.DeleteFunc(f.doubles, func(d folderDevice) bool { return !chosen[strings.ToLower(d.id)] })
+}
+
+// maxDoubles bounds the certificates that are left out with a line for each.
+const maxDoubles = 3
+
+// texts are what the user should know of the folder, a line each.
+func (f *deviceFolder) texts() []string {
+	var lines []string
+	for _, n := range f.notes {
+		lines = append(lines, n.text)
+	}
+	for _, d := range f.doubles[:min(len(f.doubles), maxDoubles)] {
+		lines = append(lines, fmt.Sprintf("left out %s: another certificate is for the registration ID %q, too", d.where(), d.id))
+	}
+	if more := len(f.doubles) - maxDoubles; more > 0 {
+		lines = append(lines, fmt.Sprintf("left out %d more, as other certificates are for the same registration IDs", more))
+	}
+	return lines
+}
+
+func (d folderDevice) where() string {
+	if d.fleet != nil {
+		return filepath.Join(d.fleet.dir, filepath.FromSlash(d.files.chain))
+	}
+	return "entry " + strconv.Quote(d.entry)
 }
 
 // idOf returns the common name of an entry, which is what the device registers
@@ -143,11 +171,7 @@ func (f *deviceFolder) idOf(e workspace.Entry) (string, error) {
 func (f *deviceFolder) add(d folderDevice) {
 	key := strings.ToLower(d.id)
 	if f.seen[key] {
-		where := "entry " + strconv.Quote(d.entry)
-		if d.fleet != nil {
-			where = d.fleet.dir
-		}
-		f.note(key, false, "left out %s: another certificate is for the registration ID %q, too", where, d.id)
+		f.doubles = append(f.doubles, d)
 		return
 	}
 	f.seen[key] = true

@@ -219,8 +219,8 @@ func (o *registerOptions) source(env *cliapp.Env) (rollout.Source, *deviceFolder
 	if m.Count > 0 || len(m.IDs) > 0 {
 		folder.settleNotes()
 	}
-	for _, note := range folder.notes {
-		env.Notef("%s", note.text)
+	for _, text := range folder.texts() {
+		env.Notef("%s", text)
 	}
 	if folder.Len() == 0 {
 		folder.close()
