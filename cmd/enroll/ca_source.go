@@ -105,11 +105,11 @@ func markedCA(file string, cert *x509.Certificate) error {
 // find opens the workspace and finds the CA in it.
 func (s caSource) find() (ws *workspace.Workspace, name string, err error) {
 	if ws, err = workspace.Open(s.Dir); err != nil {
-		return nil, "", err
+		return nil, "", hintBroken(err, s.Dir)
 	}
 	entry, err := ws.Lookup(s.CA)
 	if errors.Is(err, workspace.ErrNotFound) {
-		err = cliapp.WithHint(err, "'certgen list --dir %s' shows what is there", s.Dir)
+		err = cliapp.WithHint(err, "'certgen list --dir %s' shows what is there", quoteShell(s.Dir))
 	}
 	return ws, entry.Name, err
 }
@@ -140,7 +140,7 @@ func (s caSource) fromWorkspace(ctx context.Context, env *cliapp.Env) (*pki.Auth
 	if errors.Is(err, pki.ErrNotCA) {
 		return nil, cliapp.WithCode(err, cliapp.ExitUsage)
 	}
-	return ca, err
+	return ca, hintBroken(err, s.Dir)
 }
 
 func (s caSource) fromFiles(ctx context.Context, env *cliapp.Env) (*pki.Authority, error) {

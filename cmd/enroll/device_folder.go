@@ -57,11 +57,11 @@ func openDevices(dir string, passphrase func() ([]byte, error), now func() time.
 		if err == nil {
 			err = fmt.Errorf("%q is no folder", dir)
 		}
-		return nil, cliapp.WithHint(cliapp.WithCode(fmt.Errorf("read workspace: %w", err), cliapp.ExitNotFound), "'certgen device my-device --dir %s' makes one", dir)
+		return nil, cliapp.WithHint(cliapp.WithCode(fmt.Errorf("read workspace: %w", err), cliapp.ExitNotFound), "'certgen device my-device --dir %s' makes one", quoteShell(dir))
 	}
 	var err error
 	if f.ws, err = workspace.Open(dir); err != nil {
-		return nil, err
+		return nil, hintBroken(err, dir)
 	}
 	if err := f.addEntries(); err != nil {
 		return nil, err

@@ -209,7 +209,7 @@ func (o *registerOptions) source(env *cliapp.Env) (rollout.Source, *deviceFolder
 	if m.Count > 0 {
 		missing, err := folder.number(m.Prefix, m.Start, m.Count)
 		if err == nil && len(missing) > 0 {
-			err = m.missing(missing)
+			err = m.missing(folder, missing)
 		}
 		if err != nil {
 			folder.close()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,14 +31,30 @@ func onePassphrase(env *cliapp.Env, from cliapp.SecretSource) func() ([]byte, er
 	})
 }
 
-func (m *manyOptions) missing(ids []string) error {
+func (m *manyOptions) missing(folder *deviceFolder, ids []string) error {
 	shown := strings.Join(ids[:min(len(ids), 3)], ", ")
 	if len(ids) > 3 {
 		shown += ", …"
 	}
 	err := fmt.Errorf("%d of %s have no certificate in %q: %s", len(ids), plural(m.Count, "device"), m.Dir, shown)
-	return cliapp.WithHint(cliapp.WithCode(err, cliapp.ExitNotFound),
-		"'certgen device --dir %s --count %d --prefix %s' makes them; with --%s none is needed", m.Dir, m.Count, m.Prefix, flagGroupKeyFile)
+	return cliapp.WithHint(cliapp.WithCode(err, cliapp.ExitNotFound), "%s; with --%s none is needed", m.making(folder), flagGroupKeyFile)
+}
+
+// making says how to make the devices that are missing. A fleet that is there
+// stays as it is: certgen makes another beside it.
+func (m *manyOptions) making(folder *deviceFolder) string {
+	if !folder.ws.Exists() {
+		return "make them with certgen in the workspace of their CA, and name the new folder with --" + flagDir
+	}
+	command := fmt.Sprintf("certgen device --dir %s --count %d --prefix %s", quoteShell(m.Dir), m.Count, quoteShell(m.Prefix))
+	if m.Start != 1 {
+		command += fmt.Sprintf(" --start %d", m.Start)
+	}
+	if len(folder.fleets) == 0 {
+		return fmt.Sprintf("'%s' makes them", command)
+	}
+	out := filepath.Join(m.Dir, fmt.Sprintf("fleet-%s%d", m.Prefix, m.Start+m.Count-1))
+	return fmt.Sprintf("'%s --out %s' makes them in a folder of their own; register them with --%s %[2]s", command, quoteShell(out), flagDir)
 }
 
 func (m *manyOptions) nothing() error {
@@ -46,7 +63,7 @@ func (m *manyOptions) nothing() error {
 		what = fmt.Sprintf("no device like %q", strings.Join(m.IDs, " or "))
 	}
 	return cliapp.WithHint(cliapp.WithCode(fmt.Errorf("register devices: %s in %q", what, m.Dir), cliapp.ExitNotFound),
-		"'certgen list --dir %s' shows what is there; 'certgen device my-device --dir %s' makes one", m.Dir, m.Dir)
+		"'certgen list --dir %s' shows what is there; 'certgen device my-device --dir %[1]s' makes one", quoteShell(m.Dir))
 }
 
 func runRegisterMany(ctx context.Context, env *cliapp.Env, opts registerOptions) error {

@@ -75,7 +75,7 @@ func hints(err error) []string {
 		return nil // about a listener or a folder of this machine, not about the network
 	case errors.Is(err, workspace.ErrBroken):
 		return []string{"restore the file, choose another --" + flagDir + ", or make everything anew with --" + flagForce +
-			" (what is replaced is kept); a damaged certgen.json is made again by 'certgen list --rebuild'"}
+			" (what is replaced is kept); a damaged certgen.json is made again by 'certgen list --rebuild' with the same --" + flagDir}
 	case wrongEmulatorKey(err):
 		return []string{"the key of the connection string is not the key of this emulator: use the connection string that it printed when it started"}
 	}
@@ -89,6 +89,14 @@ func hints(err error) []string {
 		return []string{"replace it with --" + flagForce}
 	}
 	return nil
+}
+
+// hintBroken says how to mend a workspace to a command that cannot make it anew.
+func hintBroken(err error, dir string) error {
+	if !errors.Is(err, workspace.ErrBroken) {
+		return err
+	}
+	return cliapp.WithHint(err, "restore the file, or choose another --%s; a damaged certgen.json is made again by 'certgen list --rebuild --dir %s'", flagDir, quoteShell(dir))
 }
 
 // wrongEmulatorKey says whether the resource manager plane of an emulator
