@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dpskit/dpskit/pkg/dps/emulator"
+	"github.com/dpskit/dpskit/pkg/pki"
 )
 
 // hook is the webhook of a custom allocation. It counts calls and keeps the
@@ -286,15 +287,21 @@ func TestCustomAllocationFails(t *testing.T) {
 			}
 			w.change("/enrollmentGroups/fleet", definition)
 			id := fmt.Sprint("dev-", i)
-			a := w.settled(id, device(t, p.intermediate, id), "{}")
+			dev := issue(t, p.intermediate, pki.IssueRequest{CommonName: id})
+			a := w.settled(id, identity(t, dev), "{}")
 			state := a.body["registrationState"].(map[string]any)
 			message, _ := state["errorMessage"].(string)
-			if a.str("status") != "failed" || state["errorCode"] != 400207.0 || !strings.Contains(message, tt.message) {
+			if a.str("status") != "failed" || state["errorCode"] != 400207.0 || !strings.Contains(message, tt.message+" [emulator: rule custom-allocation; expected: ") {
 				t.Errorf("answer = %s, want failed, 400207, …%s…", a.raw, tt.message)
 			}
-			if rec := w.logs.ended(t, id); rec["rule"] != "custom-allocation" || rec["fix"] == "" || rec["expected"] == "" || rec["code"] != 400207.0 {
+			rec := w.logs.ended(t, id)
+			if rec["rule"] != "custom-allocation" || rec["fix"] == "" || rec["expected"] == "" || rec["code"] != 400207.0 {
 				t.Errorf("record = %v", rec)
 			}
+			if strings.Contains(message, "canary") {
+				t.Errorf("the device learns the key of the webhook: %s", message)
+			}
+			checkEnd(t, rec, "enrollment_group_id fleet", dev.Certificate)
 			if _, ok, err := w.e.Device(t.Context(), id); ok || err != nil {
 				t.Errorf("a device is on a hub: %v", err)
 			}

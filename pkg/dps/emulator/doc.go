@@ -216,7 +216,10 @@
 //     needs the certificate that registered, or a valid token. An unknown
 //     operation is a 404, code 404000; look-up without a record is 404202.
 //   - Failed and disabled registrations leave a record, and a log record
-//     "registration refused" with the rule and the fix. No linked hub: 400208.
+//     "registration refused" that explains itself like other refusals and names
+//     the enrollment; its request_id is that of the request to register.
+//     errorMessage is that of the service with the explanation behind it, in
+//     brackets. No linked hub: 400208.
 //   - hashed is rendezvous hashing over hub names, by weight: devices stay where
 //     they are when hubs are added, except those that the new hub gets.
 //     geoLatency takes the hubs with the lowest latency in HubSettings, and

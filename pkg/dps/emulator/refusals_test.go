@@ -11,11 +11,13 @@ import (
 	"fmt"
 	"math/big"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/dpskit/dpskit/pkg/dps/emulator"
+	"github.com/dpskit/dpskit/pkg/pki"
 )
 
 // forged is a certificate that package pki would not make, with its key.
@@ -266,21 +268,24 @@ func TestRefusedLater(t *testing.T) {
 	group := w.service(http.MethodPut, "/enrollmentGroups/lost", lost, nil)
 	w.want(group, 200, 0)
 	key, _ := keysIn(group)
+	member := issue(t, p.intermediate, pki.IssueRequest{CommonName: "dev"})
 	for _, tt := range []struct {
-		id       string
-		register func(id string) answer
-		status   string
-		code     float64
-		message  string
-		rule     string
-		expected string
+		id         string
+		register   func(id string) answer
+		status     string
+		code       float64
+		message    string
+		rule       string
+		expected   string
+		enrollment string // attribute of the record, and its value
+		leaf       *x509.Certificate
 	}{
-		{"own", func(id string) answer { return w.assigned(id, identity(t, self)) }, "disabled", 0, "", "enrollment-disabled", `individual enrollment "own"`},
-		{"dev", func(id string) answer { return w.assigned(id, device(t, p.intermediate, id)) }, "disabled", 0, "", "enrollment-disabled", `enrollment group "fleet"`},
+		{"own", func(id string) answer { return w.assigned(id, identity(t, self)) }, "disabled", 0, "", "enrollment-disabled", `individual enrollment "own"`, "enrollment_id own", self.Certificate},
+		{"dev", func(id string) answer { return w.assigned(id, identity(t, member)) }, "disabled", 0, "", "enrollment-disabled", `enrollment group "fleet"`, "enrollment_group_id fleet", member.Certificate},
 		{"sym", func(id string) answer {
 			_, poll := w.withToken(id, sign(t, w.info.IDScope+"/registrations/"+id, deviceKey(t, key, id), "registration", time.Now().Add(time.Hour)))
 			return poll
-		}, "failed", 400208, "No linked IoT hub is available for this enrollment.", "no-linked-hub", "gone.azure-devices.net"},
+		}, "failed", 400208, "No linked IoT hub is available for this enrollment.", "no-linked-hub", "gone.azure-devices.net", "enrollment_group_id lost", nil},
 	} {
 		t.Run(tt.id, func(t *testing.T) {
 			a := tt.register(tt.id)
@@ -288,7 +293,7 @@ func TestRefusedLater(t *testing.T) {
 			state := a.body["registrationState"].(map[string]any)
 			code, _ := state["errorCode"].(float64)
 			message, _ := state["errorMessage"].(string)
-			if a.str("status") != tt.status || state["status"] != tt.status || code != tt.code || message != tt.message || state["assignedHub"] != nil {
+			if a.str("status") != tt.status || state["status"] != tt.status || code != tt.code || !explains(message, tt.message, tt.rule) || state["assignedHub"] != nil {
 				t.Errorf("answer = %s, want %s %v %q", a.raw, tt.status, tt.code, tt.message)
 			}
 			if got := w.service(http.MethodGet, "/registrations/"+tt.id, nil, nil); got.str("status") != tt.status {
@@ -299,7 +304,56 @@ func TestRefusedLater(t *testing.T) {
 				rec["fix"] == nil || rec["operation_id"] != a.str("operationId") {
 				t.Errorf("record = %v, want rule %s", rec, tt.rule)
 			}
+			checkEnd(t, rec, tt.enrollment, tt.leaf)
 		})
+	}
+}
+
+// explains reports whether message is that of the service with an explanation
+// behind it. Where the service says nothing there is none.
+func explains(message, service, rule string) bool {
+	if service == "" {
+		return message == ""
+	}
+	return strings.HasPrefix(message, service+" [emulator: rule "+rule+"; expected: ") && strings.Contains(message, "; to fix it: ")
+}
+
+// checkEnd wants the record of a late refusal to say whom it is about: the
+// request, the enrollment and, if the device has one, its certificate.
+func checkEnd(t *testing.T, rec map[string]any, enrollment string, leaf *x509.Certificate) {
+	t.Helper()
+	kind, id, _ := strings.Cut(enrollment, " ")
+	if rec[kind] != id || !uuidForm.MatchString(fmt.Sprint(rec["request_id"])) {
+		t.Errorf("record = %v, want %s = %s and a request_id", rec, kind, id)
+	}
+	var subject, thumbprint, position any
+	if leaf != nil {
+		subject, thumbprint, position = leaf.Subject.String(), pki.SHA1Thumbprint(leaf), 0.0
+	}
+	if rec["certificate_subject"] != subject || rec["certificate_thumbprint"] != thumbprint || rec["certificate_position"] != position {
+		t.Errorf("record = %v, want certificate %v %v at %v", rec, subject, thumbprint, position)
+	}
+}
+
+var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// TestRefusedLaterIsTraced: the record has the request_id that the answer to the
+// registration had, and says what to do about a hub.
+func TestRefusedLaterIsTraced(t *testing.T) {
+	zero := 0
+	w, p := fleet(t, func(o *emulator.Options) {
+		o.Hubs, o.HubSettings = []string{"off.azure-devices.net"}, map[string]emulator.HubSettings{"off.azure-devices.net": {Weight: &zero}}
+	})
+	a := w.register("dev", device(t, p.intermediate, "dev"))
+	w.want(a, 202, 0)
+	rec := w.logs.ended(t, "dev")
+	if id := a.header.Get("x-ms-request-id"); id == "" || rec["request_id"] != id {
+		t.Errorf("record = %v, want request %s", rec, id)
+	}
+	for name, want := range map[string]string{"expected": "off.azure-devices.net (weight=0)", "fix": "--linked-hub"} {
+		if text := fmt.Sprint(rec[name]); !strings.Contains(text, want) {
+			t.Errorf("%s = %s, want …%s…", name, text, want)
+		}
 	}
 }
 

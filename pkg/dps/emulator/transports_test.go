@@ -111,6 +111,7 @@ func TestTransportsAndVersions(t *testing.T) {
 				if a := before(); a.str("status") != "disabled" {
 					t.Errorf("kept connection after the group was disabled: %s", a.raw)
 				}
+				checkEnd(t, w.logs.ended(t, "dev"), "enrollment_group_id fleet", leafOf(t, withCert))
 				state, after := open(w, "dev", withCert, "")
 				if a := after(); a.str("status") != "disabled" || state.DidResume {
 					t.Errorf("new connection, resumed %v, after the group was disabled: %s", state.DidResume, a.raw)
@@ -118,6 +119,15 @@ func TestTransportsAndVersions(t *testing.T) {
 			})
 		}
 	}
+}
+
+func leafOf(t *testing.T, config *tls.Config) *x509.Certificate {
+	t.Helper()
+	leaf, err := x509.ParseCertificate(config.Certificates[0].Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return leaf
 }
 
 // TestIndividualCertificates: the primary and the secondary certificate of an

@@ -53,6 +53,7 @@ func call(req *web.Request) provision.Call {
 		RegistrationID: req.Param("id"),
 		APIVersion:     req.APIVersion,
 		Token:          req.Header.Get("Authorization"),
+		RequestID:      req.ID,
 	}
 	if req.TLS != nil {
 		c.Chain = req.TLS.PeerCertificates

@@ -110,12 +110,12 @@ type answer struct {
 // answer carries out a request. Its errors are answers, too.
 func (se *session) answer(ctx context.Context, r request, payload []byte) answer {
 	plane := &se.server.config.Plane
-	status, err := se.ask(ctx, r, payload)
+	id := web.NewID()
+	status, err := se.ask(ctx, r, payload, id)
 	var a answer
 	var body any = status
 	switch {
 	case err != nil:
-		id := web.NewID()
 		refused := se.logRefusal(ctx, id, err, "request", r.name())
 		a.status, a.retryAfter = refused.Status, refused.Header.Get("Retry-After")
 		body = wire.NewServiceError(refused, id, se.server.config.Now())
@@ -137,7 +137,7 @@ func (r request) name() string {
 	return "poll"
 }
 
-func (se *session) ask(ctx context.Context, r request, payload []byte) (wire.OperationStatus, error) {
+func (se *session) ask(ctx context.Context, r request, payload []byte, id string) (wire.OperationStatus, error) {
 	plane := &se.server.config.Plane
 	switch {
 	case !r.register && r.operationID == "":
@@ -149,6 +149,7 @@ func (se *session) ask(ctx context.Context, r request, payload []byte) (wire.Ope
 		return wire.OperationStatus{}, web.TooLarge(deviceapi.MaxBody)
 	}
 	call := se.call
+	call.RequestID = id
 	if len(bytes.TrimSpace(payload)) > 0 { // some official clients send none
 		if err := deviceapi.ReadBody(payload, &call); err != nil {
 			return wire.OperationStatus{}, err

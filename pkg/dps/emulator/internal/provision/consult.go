@@ -2,7 +2,6 @@ package provision
 
 import (
 	"context"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -34,7 +33,7 @@ func (s *Service) consult(ctx context.Context, op state.Operation) (verdict, err
 		return verdict{refused: enrollmentGone(op)}, nil
 	case len(request.LinkedHubs) == 0:
 		return verdict{refused: failed(codeNoHub, "No linked IoT hub is available for this enrollment.", RuleNoHub,
-			"a linked hub that takes devices", "link a hub, or change iotHubs of the enrollment")}, nil
+			"a linked hub that takes devices", fixNoHub)}, nil
 	}
 	body, err := json.Marshal(request)
 	if err != nil {
@@ -92,11 +91,11 @@ func runtimeContext(op state.Operation) (wire.DeviceRuntimeContext, error) {
 		return c, nil
 	}
 	c.Payload = q.Payload
-	if len(q.Certificate) > 0 {
-		cert, err := x509.ParseCertificate(q.Certificate)
-		if err != nil {
-			return c, fmt.Errorf("parse certificate of operation %q: %w", op.ID, err)
-		}
+	cert, err := q.Leaf()
+	if err != nil {
+		return c, fmt.Errorf("read operation %q: %w", op.ID, err)
+	}
+	if cert != nil {
 		c.X509 = &wire.RuntimeX509{CertificateInfo: wire.InfoOf(cert)}
 	}
 	return c, nil

@@ -3,6 +3,7 @@ package provision
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"sync"
 
@@ -79,8 +80,8 @@ func (s *Service) Close() {
 // question is what the webhook has to be told about the caller.
 func question(call Call) *state.Question {
 	q := &state.Question{Payload: call.Payload}
-	if call.Token == "" && len(call.Chain) > 0 {
-		q.Certificate = call.Chain[0].Raw
+	if leaf := call.leaf(); leaf != nil {
+		q.Certificate = leaf.Raw
 	}
 	return q
 }
@@ -125,6 +126,7 @@ func (s *Service) finish(ctx context.Context, op state.Operation) {
 // has taken its place there. The enrollment must still be there and enabled.
 func (s *Service) conclude(ctx context.Context, op state.Operation, v verdict) error {
 	var end state.Operation
+	var leaf *x509.Certificate
 	err := s.Store.Update(ctx, func(tx store.Tx) error {
 		current, ok, err := state.GetOperation(tx, op.Result.RegistrationID, op.ID)
 		if err != nil || !ok || !current.Result.Waiting { // deleted, or settled by another
@@ -138,6 +140,9 @@ func (s *Service) conclude(ctx context.Context, op state.Operation, v verdict) e
 			v.refused = enrollmentGone(current)
 		case g.common.ProvisioningStatus.Disabled():
 			v.refused = enrollmentDisabled(g)
+		}
+		if leaf, err = current.Question.Leaf(); err != nil {
+			return err
 		}
 		now := s.stamp()
 		reg := current.Result
@@ -157,7 +162,7 @@ func (s *Service) conclude(ctx context.Context, op state.Operation, v verdict) e
 		return state.PutOperation(tx, current)
 	})
 	if err == nil && end.ID != "" {
-		s.log(ctx, end, v.refused)
+		s.log(ctx, end, v.refused, leaf)
 	}
 	return err
 }

@@ -52,7 +52,7 @@ func (s *Service) outcome(call Call, g grant, old state.Registration) (reg state
 func settle(reg *state.Registration, v verdict, g grant) {
 	reg.Waiting = false
 	if v.refused != nil {
-		reg.Status, reg.ErrorCode, reg.ErrorMessage = v.refused.status, v.refused.Code, v.refused.Message
+		reg.Status, reg.ErrorCode, reg.ErrorMessage = v.refused.status, v.refused.Code, v.refused.text()
 		return
 	}
 	c, last := g.common, reg.Device

@@ -60,6 +60,16 @@ type Call struct {
 	Payload json.RawMessage
 	// TPM is set if the device wants to be attested by its TPM.
 	TPM bool
+	// RequestID names the request in the log.
+	RequestID string
+}
+
+// leaf is the certificate that the device is judged by; nil if it is a token.
+func (c Call) leaf() *x509.Certificate {
+	if c.Token != "" || len(c.Chain) == 0 {
+		return nil
+	}
+	return c.Chain[0]
 }
 
 // Rules of this package.
@@ -166,7 +176,9 @@ func (s *Service) write(ctx context.Context, call Call, g grant) (op state.Opera
 		reg, why = s.outcome(call, g, old)
 		reg.ReadyAt = started.Add(s.Pace)
 		reg.OperationID = state.NewOperationID(reg.RegistrationID, started)
-		op = state.Operation{ID: reg.OperationID, Leaf: g.leaf, Basis: g.common.ETag, Started: started, Result: reg}
+		op = state.Operation{
+			ID: reg.OperationID, RequestID: call.RequestID, Leaf: g.leaf, Basis: g.common.ETag, Started: started, Result: reg,
+		}
 		if reg.Waiting {
 			op.Question = question(call)
 		}
@@ -178,7 +190,7 @@ func (s *Service) write(ctx context.Context, call Call, g grant) (op state.Opera
 	if err != nil {
 		return state.Operation{}, err
 	}
-	s.log(ctx, op, why)
+	s.log(ctx, op, why, call.leaf())
 	return op, s.ask(ctx, op)
 }
 

@@ -44,7 +44,7 @@ func CertificateOf(cert *x509.Certificate, position int) Certificate {
 // Refusal is the negative answer to one request. It is an error, so handlers
 // return it up; the plane that owns the request turns it into a body.
 type Refusal struct {
-	// Status is the HTTP status.
+	// Status is the HTTP status; 0 if the device learns it from a later answer.
 	Status int
 	// Code is the number in the body: status*1000+n, with n = 0 where the
 	// service's own number is not known.
@@ -83,9 +83,9 @@ func (r *Refusal) About(cert *x509.Certificate, position int) *Refusal {
 // LogAttrs returns the attributes of the log record. They hold no secret:
 // tokens and keys never enter a Refusal.
 func (r *Refusal) LogAttrs() []slog.Attr {
-	attrs := []slog.Attr{
-		slog.String("rule", string(r.Rule)),
-		slog.Int("status", r.Status),
+	attrs := []slog.Attr{slog.String("rule", string(r.Rule))}
+	if r.Status != 0 {
+		attrs = append(attrs, slog.Int("status", r.Status))
 	}
 	if r.Code != 0 {
 		attrs = append(attrs, slog.Int("code", r.Code))
@@ -93,7 +93,9 @@ func (r *Refusal) LogAttrs() []slog.Attr {
 	if r.Code == 0 && r.ErrorCode != "" {
 		attrs = append(attrs, slog.String("error_code", r.ErrorCode))
 	}
-	attrs = append(attrs, slog.String("answer", r.Message))
+	if r.Message != "" {
+		attrs = append(attrs, slog.String("answer", r.Message))
+	}
 	if r.Certificate.Thumbprint != "" {
 		attrs = append(attrs,
 			slog.String("certificate_subject", r.Certificate.Subject),

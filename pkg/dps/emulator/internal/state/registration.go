@@ -3,6 +3,7 @@ package state
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -72,6 +73,8 @@ type Operation struct {
 	Leaf    string       `json:"leaf,omitempty"`
 	Started time.Time    `json:"started"`
 	Result  Registration `json:"result"`
+	// RequestID names the request that asked, in the log.
+	RequestID string `json:"requestId,omitempty"`
 	// Basis is the etag of the enrollment that decided.
 	Basis string `json:"basis,omitempty"`
 	// Question is what the webhook is asked, while Result.Waiting is set.
@@ -84,6 +87,18 @@ type Operation struct {
 type Question struct {
 	Payload     json.RawMessage `json:"payload,omitempty"`
 	Certificate []byte          `json:"certificate,omitempty"` // DER
+}
+
+// Leaf is the certificate; nil if the device has none, or nothing is asked.
+func (q *Question) Leaf() (*x509.Certificate, error) {
+	if q == nil || len(q.Certificate) == 0 {
+		return nil, nil
+	}
+	cert, err := x509.ParseCertificate(q.Certificate)
+	if err != nil {
+		return nil, fmt.Errorf("parse certificate of a device: %w", err)
+	}
+	return cert, nil
 }
 
 // State is the service plane's view at time now, which is the real time: the
