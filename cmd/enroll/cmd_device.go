@@ -176,7 +176,7 @@ func runRegister(ctx context.Context, env *cliapp.Env, opts registerOptions) err
 
 // client finds out how devices reach the service.
 func (o *registerOptions) client(ctx context.Context, env *cliapp.Env) (device.ClientOptions, error) {
-	ep := &endpoint{opts: o.Connect}
+	ep := &endpoint{opts: o.Connect, getenv: env.Getenv}
 	if err := ep.trust(o.Connect.CAFile); err != nil {
 		return device.ClientOptions{}, err
 	}

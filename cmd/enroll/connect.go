@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -110,22 +111,35 @@ func connect(env *cliapp.Env, opts connectOptions) (*endpoint, error) {
 	return ep, nil
 }
 
+// trust reads the TLS roots of --ca-file, or of the variable that stands for it.
 func (ep *endpoint) trust(file string) (err error) {
-	if file != "" {
+	if file == "" {
+		return nil
+	}
+	if ep.getenv == nil || ep.getenv(envCAFile) != file {
 		ep.roots, err = trustedRoots(flagCAFile, file)
+		return err
+	}
+	ep.roots, err = readRoots(envCAFile, file)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = cliapp.WithHint(err, "an emulator with --%s has another CA file each time that it starts: set %s and %s to what the one that runs printed, or unset %[2]s",
+			flagMemory, envCAFile, envConnectionString)
 	}
 	return err
 }
 
 // trustedRoots are the roots of the system and those in the file of a flag.
-func trustedRoots(flag, file string) (*x509.CertPool, error) {
+func trustedRoots(flag, file string) (*x509.CertPool, error) { return readRoots("--"+flag, file) }
+
+// readRoots is trustedRoots of whatever named the file.
+func readRoots(from, file string) (*x509.CertPool, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("read --%s: %w", flag, err)
+		return nil, fmt.Errorf("read %s: %w", from, err)
 	}
 	certs, err := pki.ParseCertificates(data)
 	if err != nil {
-		return nil, fmt.Errorf("read --%s %q: %w", flag, file, err)
+		return nil, fmt.Errorf("read %s %q: %w", from, file, err)
 	}
 	pool, err := x509.SystemCertPool()
 	if err != nil {
