@@ -8,6 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
@@ -163,26 +164,65 @@ func TestChainRefused(t *testing.T) {
 	}
 }
 
-// TestUploadedButNotVerified wants the explanation that helps most, whether the
-// device sent the CA or not.
+// TestUploadedButNotVerified wants the explanation that helps most: one that,
+// done exactly, lets the device in, or brings up the next thing that is missing.
 func TestUploadedButNotVerified(t *testing.T) {
 	root := forge(t, "root", nil)
-	ca := forge(t, "int", root)
+	upper := forge(t, "upper", root)
+	ca := forge(t, "int", upper)
 	dev := leaf(t, "dev", ca)
-	for name, sent := range map[string][]*x509.Certificate{
-		"sent": certs(dev, ca, root), "not sent": certs(dev, ca),
+	twin := forge(t, "root", nil)
+	unnamed := leafWithoutKeyID(t, "dev", root)
+	for _, tt := range []struct {
+		name               string
+		sent, uploaded, ok []*x509.Certificate // ok: verified already
+		group              *forged             // nil: none
+		rule               refuse.Rule
+		about              *forged
+		position           int
+		expected           string
+	}{
+		{"root sent", certs(dev, ca, upper, root), certs(root), nil, ca, attest.RuleNotVerified, root, 3, "never verified"},
+		{"root not sent", certs(dev, ca, upper), certs(root), nil, ca, attest.RuleNotVerified, root, 3, "never verified"},
+		{"root directly above the device", certs(leaf(t, "dev", root)), certs(root), nil, nil, attest.RuleNotVerified, root, 1, "never verified"},
+		{"intermediate sent", certs(dev, ca, upper), certs(upper), nil, ca, attest.RuleNotVerified, upper, 2, "never verified"},
+		{"signing certificate sent", certs(dev, ca), certs(ca), nil, ca, attest.RuleNotVerified, ca, 1, "never verified"},
+		{"intermediate not sent", certs(dev), certs(ca), nil, ca, attest.RuleIncomplete, dev, 0, "it was uploaded"},
+		{"verified intermediate not sent", certs(dev), nil, certs(ca), ca, attest.RuleIncomplete, dev, 0, "it was uploaded"},
+		{"intermediate above what was sent", certs(dev, ca), certs(upper), nil, nil, attest.RuleIncomplete, ca, 1, "it was uploaded"},
+		{"the same with a group", certs(dev, ca), certs(upper), nil, ca, attest.RuleNotVerified, ca, 1, "or a CA above it"},
+		{"below the group", certs(dev, ca, upper), certs(ca), nil, upper, attest.RuleNotVerified, upper, 2, "or a CA above it"},
+		{"root above what is verified below the group", certs(dev, ca, upper), certs(root), certs(ca), upper, attest.RuleNotVerified, root, 3, "never verified"},
+		{"intermediate and root", certs(dev, ca, upper), certs(root, upper), nil, ca, attest.RuleNotVerified, upper, 2, "never verified"},
+		{"another root of this name", certs(unnamed), certs(twin), nil, nil, attest.RuleIncomplete, unnamed, 0, "sent or uploaded"},
 	} {
-		tr := trust(nil, groups{"g": ca})
-		tr.Unverified = certs(root)
-		_, r := attest.Chain(sent, "dev", tr, now)
-		if r == nil || r.Rule != attest.RuleNotVerified || !strings.Contains(r.Expected, "never verified") || r.Certificate.Subject != "CN=root" {
-			t.Errorf("%s: %+v", name, r)
-		}
-		// The upload proves nothing, and does not get in the way of others.
-		tr.Verified = certs(ca)
-		if _, r := attest.Chain(sent, "dev", tr, now); r != nil {
-			t.Errorf("%s, with a verified intermediate: %v", name, r)
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			tr := trust(tt.ok, groups{})
+			if tt.group != nil {
+				tr = trust(tt.ok, groups{"g": tt.group})
+			}
+			tr.Unverified = tt.uploaded
+			_, r := attest.Chain(tt.sent, "dev", tr, now)
+			if r == nil || r.Rule != tt.rule || r.Certificate != refuse.CertificateOf(tt.about.cert, tt.position) || !strings.Contains(r.Expected, tt.expected) {
+				t.Fatalf("%+v, want rule %s about %q at %d", r, tt.rule, tt.about.cert.Subject, tt.position)
+			}
+			if tt.expected != "never verified" {
+				return
+			}
+			// What the fix says is done.
+			tr.Verified = append(slices.Clone(tt.ok), tt.about.cert)
+			tr.Unverified = nil
+			_, r = attest.Chain(tt.sent, "dev", tr, now)
+			if tt.group != nil && r != nil || tt.group == nil && (r == nil || r.Rule != attest.RuleNoGroup) {
+				t.Errorf("once %q is verified: %+v", tt.about.cert.Subject, r)
+			}
+		})
+	}
+	// An upload proves nothing, and does not get in the way of others.
+	tr := trust(certs(ca), groups{"g": ca})
+	tr.Unverified = certs(root)
+	if _, r := attest.Chain(certs(dev, ca), "dev", tr, now); r != nil {
+		t.Errorf("with a verified intermediate: %v", r)
 	}
 }
 

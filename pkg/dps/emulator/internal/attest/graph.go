@@ -17,6 +17,7 @@ import (
 type graph struct {
 	leaf       *node
 	bySubject  map[string][]*node
+	verified   []*x509.Certificate
 	unverified []*x509.Certificate
 }
 
@@ -56,7 +57,7 @@ func newGraph(sent []*x509.Certificate, trust Trust) *graph {
 			b.add(c).verified = true
 		}
 	}
-	g := &graph{leaf: b.list[0], bySubject: map[string][]*node{}, unverified: trust.Unverified}
+	g := &graph{leaf: b.list[0], bySubject: map[string][]*node{}, verified: trust.Verified, unverified: trust.Unverified}
 	for _, n := range b.list[1:] {
 		g.bySubject[string(n.cert.RawSubject)] = append(g.bySubject[string(n.cert.RawSubject)], n)
 	}

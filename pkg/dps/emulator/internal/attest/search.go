@@ -2,7 +2,6 @@ package attest
 
 import (
 	"crypto/x509"
-	"fmt"
 	"time"
 
 	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/refuse"
@@ -163,45 +162,4 @@ func (d deadEnd) rank() int {
 		return 1
 	}
 	return 0
-}
-
-// explain says what is missing at the end of a path.
-func (s *search) explain(d deadEnd) *refuse.Refusal {
-	last := d.path[len(d.path)-1]
-	pending := s.pending(d.path)
-	switch {
-	case last.impostor != nil && len(last.issuers) == 0:
-		return last.accuse(len(d.path) - 1)
-	case !d.known && pending != nil:
-		return unauthorized(messageUnknownCA, RuleNotVerified,
-			fmt.Sprintf("proof of possession for %q, which was uploaded and never verified", pending.Subject.String()),
-			"ask for a verification code, sign a certificate with it, and verify the CA").About(pending, len(d.path)-1)
-	case d.group > 0:
-		return unauthorized(messageUnknownCA, RuleNotVerified,
-			fmt.Sprintf("%q or a CA above it uploaded and verified", d.path[d.group].cert.Subject.String()),
-			"upload the root CA and prove possession of its key; send every intermediate").About(last.cert, len(d.path)-1)
-	case d.known:
-		return unauthorized(messageNoGroup, RuleNoGroup,
-			"an enrollment group with one of the CA certificates of this chain",
-			"create an enrollment group with the CA that issued the device certificate").About(d.path[0].cert, 0)
-	case len(d.path) == 1 && selfIssued(last.cert):
-		return invalid(RuleNotEnrolled,
-			"an individual enrollment with this self-signed certificate",
-			"enroll the certificate, or use one issued by a verified CA").About(last.cert, 0)
-	}
-	return unauthorized(messageUnknownCA, RuleIncomplete,
-		fmt.Sprintf("the issuer %q among the certificates sent or uploaded", last.cert.Issuer.String()),
-		"send the missing intermediates with the leaf, and upload and verify the root CA").About(last.cert, len(d.path)-1)
-}
-
-// pending returns an uploaded certificate that would end the path if it were
-// verified.
-func (s *search) pending(path []*node) *x509.Certificate {
-	certs := certificates(path)
-	for _, c := range s.unverified {
-		if contains(certs[1:], c) || names(certs[len(certs)-1], c) {
-			return c
-		}
-	}
-	return nil
 }
