@@ -149,7 +149,8 @@ func TestRefusedLate(t *testing.T) {
 		w.group("fleet", w.intermediate, func(g *service.EnrollmentGroup) { g.ProvisioningStatus = service.ProvisioningDisabled })
 		_, err := w.register("dev-1", issue(t, w.intermediate, pki.IssueRequest{CommonName: "dev-1"}), nil)
 		var refusal *device.RegistrationError
-		if !errors.Is(err, device.ErrRefused) || !errors.As(err, &refusal) || refusal.Status != device.StatusDisabled || refusal.Result.OperationID == "" {
+		if !errors.Is(err, device.ErrRefused) || !errors.As(err, &refusal) || refusal.Status != device.StatusDisabled || refusal.Result.OperationID == "" ||
+			refusal.Result.EnrollmentGroupID != "fleet" || refusal.Individual {
 			t.Fatalf("got %v", err)
 		}
 		if x, ok := dps.Explain(err); !ok || !strings.Contains(x.What, "disabled") {
@@ -166,8 +167,9 @@ func TestRefusedLate(t *testing.T) {
 		w.individual(service.IndividualEnrollment{RegistrationID: "dev-1", Attestation: service.ClientCertificate(b.Certificate, nil),
 			ProvisioningStatus: service.ProvisioningDisabled})
 		_, err := w.register("dev-1", must[tls.Certificate](t)(b.TLSCertificate()), nil)
-		if !errors.Is(err, device.ErrRefused) {
-			t.Errorf("got %v", err)
+		var refusal *device.RegistrationError
+		if !errors.As(err, &refusal) || !refusal.Individual || refusal.Result.EnrollmentGroupID != "" {
+			t.Errorf("got %+v, %v", refusal, err)
 		}
 		must[device.Result](t)(w.register("dev-2", issue(t, w.intermediate, pki.IssueRequest{CommonName: "dev-2"}), nil))
 	})

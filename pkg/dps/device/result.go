@@ -58,8 +58,13 @@ type RegistrationError struct {
 	Code int
 	// Message is the service's explanation, cleaned to one line.
 	Message string
-	// Result holds the rest of what the service said.
+	// Result holds the rest of what the service said, such as the group that the
+	// device belongs to.
 	Result Result
+	// Individual is true if the service gave the state of the device and named no
+	// group: the device has an enrollment of its own. For one with a symmetric key
+	// there is no other sign of it.
+	Individual bool
 }
 
 // Error returns one line:
@@ -153,6 +158,7 @@ func (o operation) result(registrationID string) Result {
 func (o operation) refusal(op, registrationID string) *RegistrationError {
 	e := &RegistrationError{Op: op, Status: oneline.Clean(o.outcome(), 32), Result: o.result(registrationID)}
 	if s := o.State; s != nil {
+		e.Individual = e.Result.EnrollmentGroupID == "" && s.RegistrationID != ""
 		code, _ := s.ErrorCode.Int64()
 		e.Code = int(code)
 		e.Message = oneline.Clean(s.ErrorMessage, 1024)
