@@ -154,7 +154,7 @@ func runRegister(ctx context.Context, env *cliapp.Env, opts registerOptions) err
 	waits := newManyProgress(env, opts.host())
 	request.Attempt = func(a device.Attempt) {
 		var refusal *dps.Error
-		if a.Again && errors.As(a.Err, &refusal) && refusal.StatusCode != 0 {
+		if a.Again && errors.As(a.Err, &refusal) && (refusal.StatusCode != 0 || errors.Is(refusal, context.DeadlineExceeded)) {
 			waits.waiting(a.Err, a.Delay)
 		}
 	}

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -27,41 +29,53 @@ type sentChain struct {
 	now            func() time.Time
 }
 
-// explainRegistration adds to a refused registration its likely cause: what the
-// service says beyond its message, and what is wrong with the certificates that
-// were sent. Other errors stay as they are.
+// explainRegistration adds to a registration that did not succeed what is known
+// of the cause: the enrollment that decided, what the service says beyond its
+// message, and what is wrong with the certificates that were sent. Other errors
+// stay as they are.
 func explainRegistration(err error, sent sentChain) error {
-	answer, refused := refusalOf(err)
-	if !refused {
-		return err
-	}
-	lines := infoLines(answer.info)
-	causes := sent.causes(answer)
-	if len(causes) == 0 {
-		causes = hints(err)
-		if len(sent.certs) > 0 {
-			causes = append(causes, "the certificates that were sent have no fault that shows from here: what the enrollment holds and which CAs are verified decides")
-		}
-	}
-	if lines == nil && sent.certs == nil {
-		return err // the common explanation does it
-	}
-	for _, line := range slices.Backward(append(lines, causes...)) { // the outermost hint is printed first
+	for _, line := range slices.Backward(sent.explain(err)) { // the outermost hint is printed first
 		err = cliapp.WithHint(err, "%s", line)
 	}
 	return err
 }
 
-// answerSeen is the part of a refusal that says why.
-type answerSeen struct {
-	code    int
-	message string
-	info    map[string]string
+// explain returns the lines of explainRegistration; nil if the common explanation
+// does it. A guess has no place beside what an emulator says, which knows.
+func (s sentChain) explain(err error) []string {
+	answer := answerOf(err)
+	lines := append(enrollmentLines(err), infoLines(answer.info)...)
+	causes := s.causes(answer)
+	switch {
+	case answer.isExact() && len(causes) == 0:
+		return append(lines, answer.seenFromHere()...)
+	case len(causes) > 0:
+		return append(lines, causes...)
+	case len(lines) == 0 && !answer.aboutChain:
+		return nil
+	}
+	lines = append(lines, hints(err)...)
+	if answer.aboutChain && answer.info["rule"] == "" && len(s.certs) > 0 {
+		lines = append(lines, s.healthy())
+	}
+	return lines
 }
 
-// refusalOf finds out whether err is a refusal that the certificates may have
-// caused: at once, while waiting, or in the TLS handshake.
-func refusalOf(err error) (answerSeen, bool) {
+// answerSeen is the part of an answer that says why a device has no hub.
+type answerSeen struct {
+	status  int // 0 if the answer came late, or not at all
+	code    int
+	message string
+	detail  string
+	info    map[string]string
+	// refused: the certificates may have caused it. aboutChain: they, or what is
+	// enrolled, did.
+	refused, aboutChain bool
+}
+
+// answerOf finds out what the service said: at once, while the device waited, or
+// in the TLS handshake.
+func answerOf(err error) answerSeen {
 	var (
 		late  *device.RegistrationError
 		atOne *dps.Error
@@ -69,11 +83,63 @@ func refusalOf(err error) (answerSeen, bool) {
 	)
 	switch {
 	case errors.As(err, &late):
-		return answerSeen{code: late.Code, message: late.Message}, late.Code/1000 == 401
-	case errors.As(err, &atOne) && (atOne.StatusCode == 400 || atOne.StatusCode == 401 || atOne.StatusCode == 403):
-		return answerSeen{atOne.Code, atOne.Message, atOne.Info}, true
+		about := late.Code/1000 == 401
+		return answerSeen{code: late.Code, message: late.Message, refused: about, aboutChain: about}
+	case errors.As(err, &atOne) && atOne.StatusCode != 0:
+		about := atOne.StatusCode == http.StatusUnauthorized || atOne.StatusCode == http.StatusForbidden
+		return answerSeen{status: atOne.StatusCode, code: atOne.Code, message: atOne.Message, detail: atOne.Detail, info: atOne.Info,
+			refused: about || atOne.StatusCode == http.StatusBadRequest, aboutChain: about}
 	}
-	return answerSeen{}, errors.As(err, &alert)
+	about := errors.As(err, &alert)
+	return answerSeen{refused: about, aboutChain: about}
+}
+
+// ruleFault is the rule of an emulator that was told to refuse.
+const ruleFault = "fault"
+
+// lateRule is in the message of a registration that an emulator refused later,
+// followed by what it expected and how to fix it.
+const lateRule = "[emulator: rule "
+
+// isExact reports whether the answer says what is wrong and what to do.
+func (a answerSeen) isExact() bool {
+	if strings.Contains(a.message, lateRule) {
+		return true
+	}
+	return a.info["rule"] != "" && (a.info["rule"] == ruleFault || a.info["expected"] != "" || a.info["fix"] != "")
+}
+
+// seenFromHere is what the device can add to the rule of an emulator.
+func (a answerSeen) seenFromHere() []string {
+	if rule := a.info["rule"]; a.detail == "" || rule == ruleFault || rule == "id-scope" || rule == "api-version" {
+		return nil
+	}
+	return []string{"seen from here: " + a.detail}
+}
+
+// enrollmentLines name the enrollment that a late refusal is about.
+func enrollmentLines(err error) []string {
+	var late *device.RegistrationError
+	if !errors.As(err, &late) {
+		return nil
+	}
+	kind, id := "group", late.Result.EnrollmentGroupID
+	line := fmt.Sprintf("the enrollment group %q decided this", id)
+	if late.Individual {
+		kind, id = "individual", late.Result.RegistrationID
+		line = fmt.Sprintf("the individual enrollment %q decided this, as no group is named", id)
+	}
+	if id == "" {
+		return nil
+	}
+	switch {
+	case dps.CheckID(id) != nil: // not fit for a command line
+	case strings.EqualFold(late.Status, device.StatusDisabled):
+		line += fmt.Sprintf(": 'enroll %s update %s --%s enabled' enables it", kind, id, flagProvisioning)
+	case late.Code/1000 != http.StatusNotFound:
+		line += fmt.Sprintf(": 'enroll %s show %s' shows it", kind, id)
+	}
+	return []string{line}
 }
 
 // infoLines render the member info of a refusal: in one sentence what the
@@ -90,6 +156,9 @@ func infoLines(info map[string]string) []string {
 		return []string{"the service adds: " + strings.Join(parts, "; ")}
 	}
 	text := fmt.Sprintf("the emulator's rule is %q", info["rule"])
+	if info["rule"] == ruleFault {
+		text += ": it refuses this on purpose, as its --" + flagFault + " says"
+	}
 	if info["certificateThumbprint"] != "" {
 		where := ""
 		if p := info["certificatePosition"]; p == "0" {
@@ -109,15 +178,26 @@ func infoLines(info map[string]string) []string {
 	return lines
 }
 
-// causes runs the doctor on what was sent. Findings that predict the very answer
-// of the service come first.
+// check runs the doctor on what was sent, as what it was sent for: a CA that is
+// sent is meant to be a device's.
+func (s sentChain) check() *doctor.Report {
+	role := doctor.RoleDevice
+	if bytes.Equal(s.certs[0].RawIssuer, s.certs[0].RawSubject) {
+		role = doctor.RoleIndividual
+	}
+	return doctor.Check([]doctor.Source{{Name: s.file, Format: doctor.FormatPEM, Certificates: s.certs}},
+		&doctor.Options{Role: role, RegistrationID: s.registrationID, Now: s.now})
+}
+
+// causes are what the doctor finds. Findings that predict the very answer of the
+// service come first; where it is not about certificates, no others come.
 func (s sentChain) causes(answer answerSeen) []string {
-	if len(s.certs) == 0 {
+	if !answer.refused || len(s.certs) == 0 || answer.info["rule"] == ruleFault {
 		return nil
 	}
-	report := doctor.Check([]doctor.Source{{Name: s.file, Format: doctor.FormatPEM, Certificates: s.certs}},
-		&doctor.Options{RegistrationID: s.registrationID, Now: s.now})
-	fatal := slices.DeleteFunc(slices.Clone(report.Findings), func(f doctor.Finding) bool { return f.Severity != doctor.SeverityFatal })
+	fatal := slices.DeleteFunc(s.check().Findings, func(f doctor.Finding) bool {
+		return f.Severity != doctor.SeverityFatal || !answer.aboutChain && answer.fit(f) == 0
+	})
 	slices.SortStableFunc(fatal, func(a, b doctor.Finding) int { return answer.fit(b) - answer.fit(a) })
 	var lines []string
 	for _, f := range fatal[:min(len(fatal), maxCauses)] {
@@ -127,6 +207,16 @@ func (s sentChain) causes(answer answerSeen) []string {
 		}
 	}
 	return lines
+}
+
+// healthy says that the certificates are in order, as far as that can be told
+// without the root.
+func (s sentChain) healthy() string {
+	const text = "the certificates that were sent have no fault that shows from here"
+	if f := s.check().Find(doctor.CheckChainComplete); f != nil && f.Severity != doctor.SeverityOK {
+		return text + ", but " + f.What + ": if that is an intermediate, it has to be sent, too; if it is the root, DPS has to have it, verified"
+	}
+	return text + ": what the enrollment holds and which CAs are verified decides"
 }
 
 // fit says how well a finding explains the answer.

@@ -39,10 +39,7 @@ func withoutRoot(chain []*x509.Certificate) []*x509.Certificate {
 // reason says in one line what is wrong with the certificates of a device that
 // was refused, or the rule that an emulator applied; "" if neither is known.
 func (r refusedDevices) reason(i int, err error) string {
-	answer, refused := refusalOf(err)
-	if !refused {
-		return ""
-	}
+	answer := answerOf(err)
 	if r.folder != nil {
 		if causes := r.sent(i, r.folder.ID(i)).causes(answer); len(causes) > 0 {
 			return causes[0]
@@ -115,12 +112,7 @@ func (r refusedDevices) failed(env *cliapp.Env, report string, s *rollout.Summar
 
 // hints say what is wrong with the first device of a reason and how to mend it.
 func (r refusedDevices) hints(reason rollout.Reason) []string {
-	answer, refused := refusalOf(reason.Err)
-	var lines []string
-	if refused {
-		lines = infoLines(answer.info)
-		lines = append(lines, r.sent(reason.Index, reason.IDs[0]).causes(answer)...)
-	}
+	lines := r.sent(reason.Index, reason.IDs[0]).explain(reason.Err)
 	if len(lines) == 0 {
 		lines = hints(reason.Err)
 	}

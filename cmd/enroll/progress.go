@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -48,6 +49,8 @@ func (p *manyProgress) waiting(reason error, delay time.Duration) {
 		why = "asks to slow down (429)"
 	case errors.As(reason, &e) && e.StatusCode != 0:
 		why = fmt.Sprintf("answers %d", e.StatusCode)
+	case errors.Is(reason, context.DeadlineExceeded):
+		why = "does not answer"
 	}
 	if delay <= 0 {
 		p.env.Notef("%s %s: trying again", p.host, why)

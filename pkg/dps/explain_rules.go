@@ -17,7 +17,7 @@ var registrationRules = []rule{
 		Why:  "the service called the webhook and got the status that the message names",
 		Fix:  "check the address and key of the webhook and its log, or choose another allocation policy with `enroll group update`",
 	}},
-	{code: 400207, contains: "loopback", text: Explanation{
+	{code: 400207, contains: "not on a loopback address", text: Explanation{
 		What: "the custom allocation webhook of the enrollment was not called",
 		Why:  "an emulator calls webhooks of its own machine only, unless it is told otherwise",
 		Fix:  "start the emulator with `--allow-remote-webhooks`, or give the enrollment a webhook on 127.0.0.1 with `enroll group update`",
