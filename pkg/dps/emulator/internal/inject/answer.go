@@ -45,9 +45,12 @@ func (in *Injector) Wait(ctx context.Context, delay time.Duration) bool {
 	return false
 }
 
-// Refusal is the answer of Kind Status or Throttle.
+// Refusal is the answer of Kind Status or Throttle. It says that it is on purpose.
 func (d *Decision) Refusal() *refuse.Refusal {
-	r := &refuse.Refusal{Status: d.Status, Code: d.Code, Rule: "fault", Header: http.Header{}}
+	r := &refuse.Refusal{
+		Status: d.Status, Code: d.Code, Rule: "fault", Header: http.Header{},
+		Fix: "nothing is wrong with the request, this answer comes " + d.purpose(),
+	}
 	if d.Kind == fault.Throttle {
 		r.Status = http.StatusTooManyRequests
 		r.Header.Set("Retry-After", strconv.Itoa(int((d.Wait+time.Second-1)/time.Second)))
@@ -58,6 +61,9 @@ func (d *Decision) Refusal() *refuse.Refusal {
 	r.Message = http.StatusText(r.Status) + "."
 	return r
 }
+
+// purpose says where a fault comes from.
+func (d *Decision) purpose() string { return "on purpose: --fault " + d.Rule }
 
 // StillAssigning makes the answer to a poll say that it is not done yet; it
 // reports false for a body that is no such answer.

@@ -146,6 +146,7 @@ func (s *strike) refuse() {
 	render := wire.NewServiceError
 	if s.req.Plane == fault.ARM {
 		render = wire.NewARMError
+		refusal.Message += " [emulator: " + s.purpose() + "]" // its errors explain nothing
 		if s.Code == 0 {
 			refusal.ErrorCode = strings.ReplaceAll(http.StatusText(refusal.Status), " ", "")
 		}

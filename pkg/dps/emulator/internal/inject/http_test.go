@@ -258,3 +258,19 @@ func TestNoRules(t *testing.T) {
 		t.Error("a handler without faults is wrapped")
 	}
 }
+
+// TestAnswersSayWhy: who prints what the answer has sees that it is on purpose.
+// Errors of Azure Resource Manager have a message only.
+func TestAnswersSayWhy(t *testing.T) {
+	s := newServer(t, "op=get-group,status=503", "op=get-certificate,status=500", "op=list-certificates,status=429,code=429001")
+	certificates := "/subscriptions/s/resourceGroups/g/providers/Microsoft.Devices/provisioningServices/n/certificates"
+	for path, want := range map[string]string{
+		"/enrollmentGroups/g": `"fix":"nothing is wrong with the request, this answer comes on purpose: --fault op=get-group,status=503"`,
+		certificates + "/c":   `"message":"Internal Server Error. [emulator: on purpose: --fault op=get-certificate,status=500]"`,
+		certificates:          `Too Many Requests. [emulator: on purpose: --fault op=list-certificates,status=429,code=429001]`,
+	} {
+		if a := s.do(t, http.MethodGet, path); !strings.Contains(a.body, want) {
+			t.Errorf("%s: %s, want …%s…", path, a.body, want)
+		}
+	}
+}
