@@ -1,11 +1,19 @@
 package device_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"math/big"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/dpskit/dpskit/pkg/dps"
 	"github.com/dpskit/dpskit/pkg/dps/device"
@@ -28,9 +36,10 @@ func TestDetailOfAChain(t *testing.T) {
 		cert tls.Certificate
 		want string
 	}{
-		"wrong order": {chain(leaf, far, near), `the chain is out of order: "dev-1" is issued by "second", but "Azure IoT Hub Intermediate Cert Test Only" follows`},
-		"unrelated":   {chain(leaf, must[*pki.Authority](t)(pki.NewRoot(&pki.CAOptions{CommonName: "other"})).Certificate().Raw), `"other" follows`},
-		"garbage":     {chain(leaf, []byte("x")), "the chain holds a certificate that cannot be parsed"},
+		"wrong order":      {chain(leaf, far, near), `the chain is out of order: "dev-1" is issued by "second", but "Azure IoT Hub Intermediate Cert Test Only" follows`},
+		"unrelated":        {chain(leaf, must[*pki.Authority](t)(pki.NewRoot(&pki.CAOptions{CommonName: "other"})).Certificate().Raw), `"other" follows`},
+		"two common names": {twoNames(t, "dev-1", "other"), `the certificate has 2 common names ("dev-1", "other"), and may have one`},
+		"garbage":          {chain(leaf, []byte("x")), "the chain holds a certificate that cannot be parsed"},
 		"the root in place of the intermediates": {chain(leaf, w.root.Certificate().Raw),
 			`the device sent "dev-1", "Azure IoT Hub CA Cert Test Only"`},
 	} {
@@ -46,6 +55,17 @@ func TestDetailOfAChain(t *testing.T) {
 			t.Errorf("%s: the detail is in the error: %v", name, err)
 		}
 	}
+}
+
+// twoNames is a self-signed certificate, which only a bad tool makes.
+func twoNames(t *testing.T, names ...string) tls.Certificate {
+	t.Helper()
+	key := must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(5), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	for _, name := range names {
+		tmpl.Subject.ExtraNames = append(tmpl.Subject.ExtraNames, pkix.AttributeTypeAndValue{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: name})
+	}
+	return tls.Certificate{Certificate: [][]byte{must[[]byte](t)(x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key))}, PrivateKey: key}
 }
 
 func TestVersionAndHost(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"strings"
@@ -80,7 +81,10 @@ func checkCertificate(cert tls.Certificate) (tls.Certificate, error) {
 func describe(cert tls.Certificate, registrationID string) (text string, names []string) {
 	var notes []string
 	leaf := cert.Leaf
-	if !strings.EqualFold(leaf.Subject.CommonName, registrationID) {
+	switch all := commonNames(leaf); {
+	case len(all) > 1:
+		notes = append(notes, fmt.Sprintf("the certificate has %d common names (%s), and may have one", len(all), strings.Join(all, ", ")))
+	case !strings.EqualFold(leaf.Subject.CommonName, registrationID):
 		notes = append(notes, fmt.Sprintf("the certificate's common name %q is not the registration id %q",
 			leaf.Subject.CommonName, registrationID))
 	}
@@ -104,4 +108,16 @@ func describe(cert tls.Certificate, registrationID string) (text string, names [
 		sent += fmt.Sprintf("; the issuer of the last one is %q", last.Issuer.CommonName)
 	}
 	return strings.Join(append(notes, sent), "; "), names
+}
+
+// commonNames returns every common name of the subject, quoted; crypto/x509 keeps
+// the last in Subject.CommonName.
+func commonNames(cert *x509.Certificate) []string {
+	var out []string
+	for _, a := range cert.Subject.Names {
+		if text, ok := a.Value.(string); ok && a.Type.Equal(asn1.ObjectIdentifier{2, 5, 4, 3}) {
+			out = append(out, fmt.Sprintf("%q", text))
+		}
+	}
+	return out
 }

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"fmt"
 	"strings"
@@ -22,6 +23,17 @@ func commonNames(cert *x509.Certificate) []string {
 	return out
 }
 
+// subject is the name of the holder as text. That of crypto/x509 drops all common names but the last.
+func subject(cert *x509.Certificate) string {
+	var all pkix.RDNSequence
+	if len(commonNames(cert)) > 1 {
+		if rest, err := asn1.Unmarshal(cert.RawSubject, &all); err == nil && len(rest) == 0 {
+			return all.String()
+		}
+	}
+	return cert.Subject.String()
+}
+
 // checkRegistrationID checks the common name of a device, which is its registration ID.
 func (e *exam) checkRegistrationID() {
 	if e.role != RoleDevice && e.role != RoleIndividual {
@@ -32,7 +44,7 @@ func (e *exam) checkRegistrationID() {
 	if len(names) != 1 || names[0] == "" {
 		e.add(Finding{
 			Severity: SeverityFatal, Check: CheckRegistrationID, Predicted: &answerInvalid,
-			What: fmt.Sprintf("the subject %s has %d common names, want exactly one", quote(cert.Subject.String()), len(names)),
+			What: fmt.Sprintf("the subject %s has %d common names, want exactly one", quote(subject(cert)), len(names)),
 			Why:  "the common name is the registration id of the device",
 			Fix:  "issue it again with the registration id as the only common name",
 		}, e.subject)

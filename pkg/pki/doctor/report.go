@@ -178,7 +178,7 @@ func quote(s string) string {
 
 func (i *item) ref() *CertificateRef {
 	return &CertificateRef{
-		Subject: i.cert.Subject.String(), SHA1Thumbprint: pki.SHA1Thumbprint(i.cert), Source: i.source.Name,
+		Subject: subject(i.cert), SHA1Thumbprint: pki.SHA1Thumbprint(i.cert), Source: i.source.Name,
 		Position: i.position,
 	}
 }
