@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/dpskit/dpskit/pkg/dps/emulator"
+	"github.com/dpskit/dpskit/pkg/dps/emulator/internal/foreign"
 	"github.com/dpskit/dpskit/pkg/pki"
 )
 
@@ -203,7 +204,7 @@ func TestHostileBytes(t *testing.T) {
 func TestOpenSSL(t *testing.T) {
 	openssl, err := exec.LookPath("openssl")
 	if err != nil {
-		t.Skip("no openssl")
+		foreign.Missing(t, "openssl is not installed")
 	}
 	w, p := fleet(t)
 	dir := t.TempDir()

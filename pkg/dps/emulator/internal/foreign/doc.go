@@ -8,5 +8,6 @@
 //
 // in that folder. The scripts that drive them lie beside the lock file. Where
 // Node, the packages or a port that a client insists on are missing, the tests
-// skip and say what to do.
+// skip and say what to do. With DPSKIT_REQUIRE=1 in the environment, as where all
+// of it must be there, they fail instead.
 package foreign

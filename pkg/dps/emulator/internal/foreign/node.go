@@ -29,21 +29,34 @@ func Folder(t testing.TB) string {
 	return filepath.Join(filepath.Dir(file), "..", "..", "testdata", "node")
 }
 
-// RequireNode skips the test unless Node and this package of the lock file are
-// there.
+// EnvRequire is the environment variable that, when it is 1, makes tests fail that
+// would skip because something is missing on this machine.
+const EnvRequire = "DPSKIT_REQUIRE"
+
+// Missing ends a test that needs something that this machine does not have.
+func Missing(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv(EnvRequire) == "1" {
+		t.Fatalf(EnvRequire+" is set: "+format, args...)
+	}
+	t.Skipf("skipped: "+format, args...)
+}
+
+// RequireNode ends the test, see [Missing], unless Node and this package of the
+// lock file are there.
 func RequireNode(t testing.TB, npmPackage string) {
 	t.Helper()
 	if _, err := exec.LookPath("node"); err != nil {
-		t.Skip("skipped: node is not installed")
+		Missing(t, "node is not installed")
 	}
 	if _, err := os.Stat(filepath.Join(Folder(t), "node_modules", filepath.FromSlash(npmPackage))); err != nil {
-		t.Skipf("skipped: %s is not installed; run `npm ci --ignore-scripts` in pkg/dps/emulator/testdata/node", npmPackage)
+		Missing(t, "%s is not installed; run `npm ci --ignore-scripts` in pkg/dps/emulator/testdata/node", npmPackage)
 	}
 }
 
 // LoopbackAddr returns an address of this machine, other than 127.0.0.1, on
 // which nobody uses this port: official clients have no way to say a port. It
-// skips the test if such a port may not be used, or if the system knows
+// ends the test, see [Missing], if such a port may not be used, or if the system knows
 // 127.0.0.1 only.
 func LoopbackAddr(t testing.TB, port string) string {
 	t.Helper()
@@ -56,7 +69,7 @@ func LoopbackAddr(t testing.TB, port string) string {
 			return addr
 		}
 	}
-	t.Skipf("skipped: port %s of 127.0.0.x cannot be used, and the client insists on it: %v", port, err)
+	Missing(t, "port %s of 127.0.0.x cannot be used, and the client insists on it: %v", port, err)
 	return ""
 }
 

@@ -4,12 +4,18 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/dpskit/dpskit/pkg/dps/dpstest"
 	"github.com/dpskit/dpskit/pkg/dps/emulator"
@@ -42,6 +48,7 @@ type nodeOutcome struct {
 		DeviceID     string `json:"deviceId"`
 		AssignedHub  string `json:"assignedHub"`
 		Registration string `json:"registrationId"`
+		Payload      any    `json:"payload"`
 	} `json:"result"`
 	Error *struct{ Name, Message string } `json:"error"`
 }
@@ -61,7 +68,8 @@ func TestNodeDevices(t *testing.T) {
 					o.HTTPSAddrs = append(o.HTTPSAddrs, addr)
 				}
 			})
-			devices := enrollNodeDevices(t, nodeService{t: t, e: e, host: e.Info().HostName})
+			hook := newAllocator(t)
+			devices := enrollNodeDevices(t, nodeService{t: t, e: e, host: e.Info().HostName}, hook)
 			host, _, err := net.SplitHostPort(addr)
 			if err != nil {
 				t.Fatal(err)
@@ -77,6 +85,9 @@ func TestNodeDevices(t *testing.T) {
 			}
 			for _, d := range devices {
 				checkNodeOutcome(t, transport, d, out.Outcomes[d.Name])
+			}
+			if diff := cmp.Diff(map[string]any{"dev-5": payloadThere, "dev-6": nil}, hook.got()); diff != "" {
+				t.Errorf("payloads that reached the webhook: %s", diff)
 			}
 		})
 	}
@@ -95,6 +106,13 @@ func checkNodeOutcome(t *testing.T, transport string, d nodeDevice, got nodeOutc
 			!strings.HasSuffix(got.Result.AssignedHub, ".azure-devices.net") {
 			t.Errorf("%s: %+v, %+v", d.Name, got.Result, got.Error)
 		}
+		var back any
+		if d.Name == askedWithout || d.Name == askedWith {
+			back = map[string]any{"for": d.ID, "got": d.Payload}
+		}
+		if diff := cmp.Diff(back, got.Result.Payload); diff != "" {
+			t.Errorf("%s: payload that came back: %s", d.Name, diff)
+		}
 		return
 	}
 	name, message := "UnauthorizedError", `"errorCode":401002`
@@ -109,10 +127,65 @@ func checkNodeOutcome(t *testing.T, transport string, d nodeDevice, got nodeOutc
 	}
 }
 
+// payloadThere is what a device sends, as JSON decodes it.
+var payloadThere = map[string]any{"model": "x", "list": []any{1.0, 2.0}}
+
+// Devices that a webhook decides about.
+const (
+	askedWith    = "custom allocation, with a payload"
+	askedWithout = "custom allocation, without one"
+)
+
+// allocator is the webhook of a custom allocation. It sends the payload of each
+// device back to it.
+type allocator struct {
+	*httptest.Server
+
+	mu       sync.Mutex
+	payloads map[string]any
+}
+
+func newAllocator(t *testing.T) *allocator {
+	a := &allocator{payloads: map[string]any{}}
+	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var asked struct {
+			LinkedHubs           []string
+			DeviceRuntimeContext struct {
+				RegistrationID string
+				Payload        any
+			}
+		}
+		if err := json.NewDecoder(r.Body).Decode(&asked); err != nil || len(asked.LinkedHubs) == 0 {
+			http.Error(w, fmt.Sprint("not an allocation request: ", err), http.StatusBadRequest)
+			return
+		}
+		device := asked.DeviceRuntimeContext
+		a.mu.Lock()
+		a.payloads[device.RegistrationID] = device.Payload
+		a.mu.Unlock()
+		_ = json.NewEncoder(w).Encode(map[string]any{
+			"iotHubHostName": asked.LinkedHubs[0], "payload": map[string]any{"for": device.RegistrationID, "got": device.Payload},
+		})
+	}))
+	t.Cleanup(a.Close)
+	return a
+}
+
+// got returns the payloads by registration ID.
+func (a *allocator) got() map[string]any {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return maps.Clone(a.payloads)
+}
+
 // enrollNodeDevices makes enrollments of every kind, and devices for them.
-func enrollNodeDevices(t *testing.T, s nodeService) []nodeDevice {
+func enrollNodeDevices(t *testing.T, s nodeService, hook *allocator) []nodeDevice {
 	t.Helper()
 	root, intermediate := newCA(t)
+	asking, err := root.NewIntermediate(&pki.CAOptions{CommonName: "asking"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	info := s.e.Info()
 	put := func(path string, body map[string]any) {
 		t.Helper()
@@ -128,6 +201,8 @@ func enrollNodeDevices(t *testing.T, s nodeService) []nodeDevice {
 		info.SubscriptionID, info.ResourceGroup, info.Name),
 		map[string]any{"properties": map[string]any{"certificate": base64.StdEncoding.EncodeToString([]byte(pemText(root.Certificate()))), "isVerified": true}})
 	put("/enrollmentGroups/fleet", map[string]any{"enrollmentGroupId": "fleet", "attestation": signing(intermediate)})
+	put("/enrollmentGroups/asking", map[string]any{"enrollmentGroupId": "asking", "attestation": signing(asking),
+		"allocationPolicy": "custom", "customAllocationDefinition": map[string]any{"webhookUrl": hook.URL, "apiVersion": "2021-10-01"}})
 	put("/enrollmentGroups/off", map[string]any{"enrollmentGroupId": "off", "attestation": signing(root), "provisioningStatus": "disabled"})
 
 	lone, err := pki.SelfSigned(pki.IssueRequest{CommonName: "lone"})
@@ -163,16 +238,17 @@ func enrollNodeDevices(t *testing.T, s nodeService) []nodeDevice {
 	member, cut, off := issued(intermediate, "dev-1"), issued(intermediate, "dev-2"), issued(root, "dev-3")
 	foreignRoot, _ := newCA(t)
 	stranger := issued(foreignRoot, "dev-4")
-	rsa, err := intermediate.Issue(pki.IssueRequest{CommonName: "dev-5", KeyType: pki.KeyRSA2048})
+	rsa, err := asking.Issue(pki.IssueRequest{CommonName: "dev-5", KeyType: pki.KeyRSA2048})
 	if err != nil {
 		t.Fatal(err)
 	}
-	payload := withCert("group, with a payload", rsa, rsa.FullChainPEM())
-	payload.Payload = map[string]any{"model": "x", "list": []int{1, 2}}
+	payload, plain := withCert(askedWith, rsa, rsa.FullChainPEM()), issued(asking, "dev-6")
+	payload.Payload = payloadThere
 	return []nodeDevice{
 		withCert("group", member, member.FullChainPEM()),
 		withCert("individual", lone, lone.CertificatePEM()),
 		payload,
+		withCert(askedWithout, plain, plain.FullChainPEM()),
 		{Name: "individual key", ID: "own", Key: encode(deviceKey)},
 		{Name: "derived key", ID: "sensor-1", Key: encode(mac.Sum(nil))},
 		withCert("refused: stranger", stranger, stranger.FullChainPEM()),

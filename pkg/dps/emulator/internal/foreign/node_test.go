@@ -51,15 +51,31 @@ func TestScriptsThatFail(t *testing.T) {
 	}
 }
 
-func TestSkips(t *testing.T) {
+// TestMissing: what is missing skips a test, or fails it where everything must be
+// there.
+func TestMissing(t *testing.T) {
 	foreign.RequireNode(t, "")
-	r := recorded(t, func(tb testing.TB) { foreign.RequireNode(tb, "no-such-package") })
-	if !strings.Contains(r.skipped, "npm ci --ignore-scripts") {
-		t.Errorf("skipped with %q", r.skipped)
-	}
-	r = recorded(t, func(tb testing.TB) { foreign.LoopbackAddr(tb, "65536") })
-	if !strings.Contains(r.skipped, "65536") {
-		t.Errorf("skipped with %q", r.skipped)
+	for name, tt := range map[string]struct {
+		needs func(testing.TB)
+		says  string
+	}{
+		"a package": {func(tb testing.TB) { foreign.RequireNode(tb, "no-such-package") }, "npm ci --ignore-scripts"},
+		"a port":    {func(tb testing.TB) { foreign.LoopbackAddr(tb, "65536") }, "65536"},
+		"node": {func(tb testing.TB) {
+			tb.Setenv("PATH", "")
+			foreign.RequireNode(tb, "")
+		}, "node is not installed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(foreign.EnvRequire, "")
+			if r := recorded(t, tt.needs); !strings.Contains(r.skipped, tt.says) || r.fatal != "" {
+				t.Errorf("skipped with %q, failed with %q", r.skipped, r.fatal)
+			}
+			t.Setenv(foreign.EnvRequire, "1")
+			if r := recorded(t, tt.needs); !strings.Contains(r.fatal, tt.says) || r.skipped != "" {
+				t.Errorf("failed with %q, skipped with %q", r.fatal, r.skipped)
+			}
+		})
 	}
 }
 
