@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"net/http"
@@ -12,13 +13,20 @@ import (
 )
 
 func runCAProve(ctx context.Context, env *cliapp.Env, opts caOptions) error {
-	if opts.Verified {
-		return runCAUpload(ctx, env, opts)
-	}
 	if err := opts.Source.check(); err != nil {
 		return err
 	}
-	ca, err := opts.Source.authority(ctx, env)
+	if opts.Verified {
+		cert, err := opts.Source.certificate(ctx, env)
+		if err == nil {
+			err = validNow(cert, env.Now())
+		}
+		if err != nil {
+			return err
+		}
+		return uploadCA(ctx, env, opts, cert)
+	}
+	ca, err := opts.Source.owned(ctx, env)
 	if err != nil {
 		return err
 	}
@@ -28,10 +36,10 @@ func runCAProve(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 	}
 	name := opts.Names[0]
 	if ep.dryRun != nil {
-		proof, err := ep.planProof(ctx, client, name, ca.Certificate(), opts.Force)
+		proof, err := ep.planProof(ctx, client, name, ca.cert, opts.Force)
 		return ep.end(hintReplace(err), func() error { return printCA(env, opts.Output, viewCA(proof.Certificate)) })
 	}
-	proof, err := client.Prove(ctx, name, ca.Certificate(), codeSigner(ca, env.Now), &arm.ProveOptions{
+	proof, err := client.Prove(ctx, name, ca.cert, codeSigner(ca, env.Now), &arm.ProveOptions{
 		Replace: opts.Force, Progress: func(step arm.ProveStep) { noteStep(env, name, ca, step) },
 	})
 	return ep.end(hintReplace(err), func() error {
@@ -45,9 +53,9 @@ func runCAProve(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 }
 
 // codeSigner returns what signs verification codes.
-func codeSigner(ca *pki.Authority, now func() time.Time) func(context.Context, string) (*x509.Certificate, error) {
+func codeSigner(ca ownedCA, now func() time.Time) func(context.Context, string) (*x509.Certificate, error) {
 	return func(_ context.Context, code string) (*x509.Certificate, error) {
-		b, err := ca.Issue(pki.IssueRequest{Profile: pki.ProfileVerification, CommonName: code, Now: now})
+		b, err := pki.SignVerification(ca.cert, ca.key, code, now)
 		if err != nil {
 			return nil, err
 		}
@@ -57,12 +65,12 @@ func codeSigner(ca *pki.Authority, now func() time.Time) func(context.Context, s
 
 // noteStep says what is about to happen: each step is a request that may take
 // its time, and the next run goes on after the last one that was done.
-func noteStep(env *cliapp.Env, name string, ca *pki.Authority, step arm.ProveStep) {
+func noteStep(env *cliapp.Env, name string, ca ownedCA, step arm.ProveStep) {
 	switch step {
 	case arm.ProveLookUp:
 		env.Notef("looking for CA certificate %q", name)
 	case arm.ProveUpload:
-		env.Notef("uploading %q", ca.Certificate().Subject)
+		env.Notef("uploading %q", ca.cert.Subject)
 	case arm.ProveCode:
 		env.Notef("asking for a verification code")
 	case arm.ProveSign:
@@ -97,4 +105,30 @@ func (ep *endpoint) planCode(ctx context.Context, client *arm.CertificateClient,
 	ep.dryRun.body = map[string]any{"certificate": "(made when the code is known: it carries the code and is signed by the CA)"}
 	_, err := client.VerifyCertificate(ctx, name, ca, etag)
 	return ep.finish(err)
+}
+
+func runCAVerify(ctx context.Context, env *cliapp.Env, opts caOptions) error {
+	certs, err := readCertificates(flagCert, opts.Source.Cert)
+	if err != nil {
+		return err
+	}
+	if err := mayProve(opts.Source.Cert, certs[0]); err != nil {
+		return err
+	}
+	ep, client, err := connectCA(ctx, env, opts)
+	if err != nil {
+		return err
+	}
+	verified, err := client.VerifyCertificate(ctx, opts.Names[0], certs[0], "")
+	return ep.end(err, func() error { return printCA(env, opts.Output, viewCA(verified)) })
+}
+
+// mayProve refuses the CA itself where the certificate that it signed is meant.
+func mayProve(file string, cert *x509.Certificate) error {
+	own := bytes.Equal(cert.RawIssuer, cert.RawSubject)
+	if !own && !(cert.BasicConstraintsValid && cert.IsCA) {
+		return nil
+	}
+	err := cliapp.Usagef("%q is a CA (subject %q), not the verification certificate that it signs", file, cert.Subject)
+	return cliapp.WithHint(err, "'certgen verification CODE' signs the code of 'enroll ca code NAME'; 'enroll ca prove NAME' does all of it")
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -13,7 +14,6 @@ import (
 
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
 	"github.com/dpskit/dpskit/pkg/pki"
-	"github.com/dpskit/dpskit/pkg/pki/doctor"
 	"github.com/dpskit/dpskit/pkg/pki/workspace"
 )
 
@@ -49,7 +49,11 @@ func caSourceFlags(key bool) []cli.Flag {
 	if key {
 		list = append(list, &cli.StringFlag{Name: flagKey, Usage: "the key of the CA: `FILE` in PEM, DER or PFX, unless --" + flagCert + " has it too"})
 	}
-	return append(list, keyPasswordFlag())
+	return append(list, &cli.StringFlag{
+		Name: flagKeyPasswordFile,
+		Usage: "read the pass phrase of an encrypted CA key, or the password of a PFX, from `FILE` (- is standard input; or set " +
+			envKeyPassword + ", " + envPFXPassword + ")",
+	})
 }
 
 // check demands that the command line names a CA at all.
@@ -64,11 +68,8 @@ func (s caSource) check() error {
 // anything is sent. If a key is given, it says which certificate is meant.
 func (s caSource) certificate(ctx context.Context, env *cliapp.Env) (*x509.Certificate, error) {
 	if s.Key != "" {
-		ca, err := s.authority(ctx, env)
-		if err != nil {
-			return nil, err
-		}
-		return ca.Certificate(), nil
+		ca, err := s.owned(ctx, env)
+		return ca.cert, err
 	}
 	file := s.Cert
 	if s.CA != "" {
@@ -78,12 +79,12 @@ func (s caSource) certificate(ctx context.Context, env *cliapp.Env) (*x509.Certi
 		}
 		file = ws.Paths(name).Cert
 	}
-	source, err := s.read(ctx, env, flagCert, file, false)
+	source, err := readSource(ctx, env, flagCert, file, s.Password, false)
 	if err != nil {
 		return nil, err
 	}
 	if len(source.Certificates) == 0 || source.Certificates[0] == nil {
-		return nil, cliapp.WithCode(fmt.Errorf("read --%s %q: no certificate in it", flagCert, file), cliapp.ExitUsage)
+		return nil, noCertificate(file)
 	}
 	cert := source.Certificates[0]
 	if n := len(source.Certificates); n > 1 {
@@ -114,67 +115,90 @@ func (s caSource) find() (ws *workspace.Workspace, name string, err error) {
 	return ws, entry.Name, err
 }
 
-// authority is the CA with its key, checked as far as it can be from here: the
-// key belongs to the certificate, which is a CA and valid now.
-func (s caSource) authority(ctx context.Context, env *cliapp.Env) (*pki.Authority, error) {
+// ownedCA is a CA with its key.
+type ownedCA struct {
+	cert *x509.Certificate
+	key  crypto.Signer
+}
+
+// owned is the CA with its key, checked as far as it can be from here: the key
+// belongs to the certificate, which can be proved and is valid now.
+func (s caSource) owned(ctx context.Context, env *cliapp.Env) (ownedCA, error) {
 	load := s.fromFiles
 	if s.CA != "" {
 		load = s.fromWorkspace
 	}
 	ca, err := load(ctx, env)
 	if err != nil {
-		return nil, err
+		return ownedCA{}, err
 	}
-	if err := validNow(ca.Certificate(), env.Now()); err != nil {
-		return nil, err
+	if err := validNow(ca.cert, env.Now()); err != nil {
+		return ownedCA{}, err
 	}
-	return ca, nil
+	return ca, ca.trial(env.Now)
 }
 
-func (s caSource) fromWorkspace(ctx context.Context, env *cliapp.Env) (*pki.Authority, error) {
+func (s caSource) fromWorkspace(ctx context.Context, env *cliapp.Env) (ownedCA, error) {
 	ws, name, err := s.find()
 	if err != nil {
-		return nil, err
+		return ownedCA{}, err
 	}
-	ca, err := ws.Authority(name, func() ([]byte, error) { return s.secret(ctx, env) })
-	if errors.Is(err, pki.ErrNotCA) {
-		return nil, cliapp.WithCode(err, cliapp.ExitUsage)
+	ca, err := ws.Authority(name, func() ([]byte, error) { return secretOf(ctx, env, s.Password) })
+	switch {
+	case errors.Is(err, pki.ErrNotCA):
+		return ownedCA{}, cliapp.WithCode(err, cliapp.ExitUsage)
+	case err != nil:
+		return ownedCA{}, hintBroken(err, s.Dir)
 	}
-	return ca, hintBroken(err, s.Dir)
+	return ownedCA{ca.Certificate(), ca.Key()}, nil
 }
 
-func (s caSource) fromFiles(ctx context.Context, env *cliapp.Env) (*pki.Authority, error) {
-	source, err := s.read(ctx, env, flagCert, s.Cert, s.Key == "")
+func (s caSource) fromFiles(ctx context.Context, env *cliapp.Env) (ownedCA, error) {
+	source, err := readSource(ctx, env, flagCert, s.Cert, s.Password, s.Key == "")
 	if err != nil {
-		return nil, err
+		return ownedCA{}, err
 	}
 	key, keyFile := source.Key, s.Cert
 	if s.Key != "" {
-		other, err := s.read(ctx, env, flagKey, s.Key, true)
+		other, err := readSource(ctx, env, flagKey, s.Key, s.Password, true)
 		if err != nil {
-			return nil, err
+			return ownedCA{}, err
 		}
 		key, keyFile = other.Key, s.Key
 	}
 	if key == nil {
-		return nil, cliapp.Usagef("no private key in %q: give --%s FILE", keyFile, flagKey)
+		return ownedCA{}, cliapp.Usagef("no private key in %q: give --%s FILE", keyFile, flagKey)
+	}
+	if len(source.Certificates) == 0 {
+		return ownedCA{}, noCertificate(s.Cert)
 	}
 	// A file may hold a whole chain: the CA in question is the one of the key.
 	i := slices.IndexFunc(source.Certificates, func(c *x509.Certificate) bool { return c != nil && pki.KeyMatches(c, key) })
 	if i < 0 {
 		err := fmt.Errorf("the key in %q belongs to no certificate in %q (%s): %w", keyFile, s.Cert, subjects(source.Certificates), pki.ErrKeyMismatch)
-		return nil, cliapp.WithHint(cliapp.WithCode(err, cliapp.ExitRefused), "the proof has to be signed by the key of the certificate that is uploaded")
+		return ownedCA{}, cliapp.WithHint(cliapp.WithCode(err, cliapp.ExitRefused), "the proof has to be signed by the key of the certificate that is uploaded")
 	}
 	cert := source.Certificates[i]
 	if err := markedCA(s.Cert, cert); err != nil {
-		return nil, err
+		return ownedCA{}, err
 	}
-	ca, err := pki.LoadAuthority([]*x509.Certificate{cert}, key)
+	return ownedCA{cert, key}, nil
+}
+
+// trial signs a proof that nobody sees, so that what the CA cannot sign is found
+// before anything is sent.
+func (ca ownedCA) trial(now func() time.Time) error {
+	_, err := pki.SignVerification(ca.cert, ca.key, "trial", now)
 	if errors.Is(err, pki.ErrNotCA) {
-		return nil, cliapp.WithHint(cliapp.WithCode(fmt.Errorf("use %q: %w", s.Cert, err), cliapp.ExitUsage),
-			"if it has to be this one, sign the code of 'enroll ca code' with another tool and send it with 'enroll ca verify'")
+		return cliapp.WithHint(cliapp.WithCode(err, cliapp.ExitUsage), "if it has to be this one: 'enroll ca upload NAME --cert FILE', sign the code of 'enroll ca code NAME' "+
+			"with another tool, and send that with 'enroll ca verify NAME --cert FILE'")
 	}
-	return ca, err
+	return err
+}
+
+// noCertificate is the error about a file that should hold the CA.
+func noCertificate(file string) error {
+	return cliapp.Usagef("no certificate in %q: give --%s FILE with the CA certificate", file, flagCert)
 }
 
 // validNow refuses a CA whose proof the service would refuse, before the
@@ -190,36 +214,6 @@ func validNow(cert *x509.Certificate, now time.Time) error {
 		hint = "check the clock of this machine"
 	}
 	return cliapp.WithHint(cliapp.WithCode(err, cliapp.ExitRefused), "%s", hint)
-}
-
-// read reads a file of certificates, of a key, or of both. The pass phrase is
-// asked for only when something that is wanted is encrypted.
-func (s caSource) read(ctx context.Context, env *cliapp.Env, flag, file string, wantKey bool) (doctor.Source, error) {
-	data, err := readFile(flag, file)
-	if err != nil {
-		return doctor.Source{}, err
-	}
-	source, err := doctor.Read(file, data, nil)
-	if errors.Is(err, pki.ErrPassphraseRequired) || err == nil && source.KeyLocked && wantKey {
-		secret := func() ([]byte, error) { return s.secret(ctx, env) }
-		source, err = doctor.Read(file, data, &doctor.ReadOptions{PFXPassword: secret, KeyPassphrase: secret})
-	}
-	switch {
-	case err != nil:
-		return doctor.Source{}, fmt.Errorf("--%s: %w", flag, err)
-	case source.Err != nil:
-		return doctor.Source{}, fmt.Errorf("read --%s %q: %w", flag, file, source.Err)
-	}
-	return source, nil
-}
-
-// secret is the pass phrase of the key, or of the PFX.
-func (s caSource) secret(ctx context.Context, env *cliapp.Env) ([]byte, error) {
-	secret, err := env.SecretContext(ctx, s.Password)
-	if errors.Is(err, cliapp.ErrNoSecret) {
-		return nil, pki.ErrPassphraseRequired
-	}
-	return secret, err
 }
 
 func subjects(certs []*x509.Certificate) string {

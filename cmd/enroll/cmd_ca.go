@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"strconv"
@@ -151,6 +152,14 @@ func runCAUpload(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := validNow(cert, env.Now()); err != nil { // the service takes it all the same
+		env.Notef("note: %v: no device below it can register", err)
+	}
+	return uploadCA(ctx, env, opts, cert)
+}
+
+// uploadCA uploads a certificate, unless it is there already.
+func uploadCA(ctx context.Context, env *cliapp.Env, opts caOptions, cert *x509.Certificate) error {
 	ep, client, err := connectCA(ctx, env, opts)
 	if err != nil {
 		return err
@@ -190,19 +199,6 @@ func runCACode(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 	return ep.end(err, func() error {
 		return env.Print(opts.Output, cliapp.View{Value: v, Columns: []string{"verification code"}, Rows: [][]string{{code}}, Single: true})
 	})
-}
-
-func runCAVerify(ctx context.Context, env *cliapp.Env, opts caOptions) error {
-	certs, err := readCertificates(flagCert, opts.Source.Cert)
-	if err != nil {
-		return err
-	}
-	ep, client, err := connectCA(ctx, env, opts)
-	if err != nil {
-		return err
-	}
-	verified, err := client.VerifyCertificate(ctx, opts.Names[0], certs[0], "")
-	return ep.end(err, func() error { return printCA(env, opts.Output, viewCA(verified)) })
 }
 
 func runCAList(ctx context.Context, env *cliapp.Env, opts caOptions) error {

@@ -1,7 +1,14 @@
 package main
 
 import (
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +28,9 @@ import (
 //	deep.enc.pem                                          all that in one file, the key encrypted
 //	expired.pem expired.key.pem future.pem future.key.pem not valid now
 //	leaf.pem leaf.key.pem                                 no CA
+//	plain.pem plain.key.pem                               a root without any extension
+//	plainleaf.pem plainleaf.key.pem                       a certificate below the root without any extension
+//	rsa1024.pem rsa1024.key.pem ed.pem ed.key.pem         CAs with keys that the service does not take
 func makeCAs(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: make-cas DIR")
@@ -70,6 +80,33 @@ func makeCAs(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		write(name+".pem", pki.EncodeCertificatesPEM(ca.Certificate()))
 		write(name+".key.pem", key(ca))
+	}
+	_, small, err := ed25519.GenerateKey(rand.Reader)
+	ts.Check(err)
+	weak, err := rsa.GenerateKey(rand.Reader, 1024)
+	ts.Check(err)
+	p256, err := pki.GenerateKey("")
+	ts.Check(err)
+	for _, c := range []struct {
+		name   string
+		key    crypto.Signer
+		ca     bool
+		issuer *pki.Authority
+	}{{"plain", p256, false, nil}, {"plainleaf", p256, false, root}, {"rsa1024", weak, true, nil}, {"ed", small, true, nil}} {
+		tmpl := &x509.Certificate{
+			SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: c.name}, IsCA: c.ca, BasicConstraintsValid: c.ca,
+			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		}
+		parent, signer := tmpl, c.key
+		if c.issuer != nil {
+			parent, signer = c.issuer.Certificate(), c.issuer.Key()
+		}
+		der, err := x509.CreateCertificate(rand.Reader, tmpl, parent, c.key.Public(), signer)
+		ts.Check(err)
+		write(c.name+".pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+		der, err = x509.MarshalPKCS8PrivateKey(c.key)
+		ts.Check(err)
+		write(c.name+".key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 	}
 	leaf, err := root.Issue(pki.IssueRequest{CommonName: "dev-1"})
 	ts.Check(err)
