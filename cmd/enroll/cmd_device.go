@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -54,7 +55,7 @@ func newRegisterCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, regi
 			&cli.StringFlag{Name: flagHost, EnvVars: []string{envDeviceHost}, Usage: "`HOST` that the device registers at"},
 			&cli.StringFlag{Name: flagCloud, EnvVars: []string{envCloud}, Usage: "register in this `CLOUD`: AzurePublicCloud, AzureUSGovernment or AzureChinaCloud"},
 			transportFlag(),
-			&cli.StringFlag{Name: flagPayload, Usage: "JSON `VALUE` that the device sends along"},
+			&cli.StringFlag{Name: flagPayload, Usage: "JSON `VALUE` that the device sends along, or @FILE"},
 			&cli.StringFlag{Name: flagCAFile, EnvVars: []string{envCAFile}, Usage: "trust the TLS root certificates in `FILE`, too"},
 			&cli.StringFlag{Name: flagAPIVersion, Usage: "speak this `VERSION` of the API"},
 			&cli.StringFlag{Name: flagConnectionString, EnvVars: []string{envConnectionString}, Hidden: true},
@@ -105,14 +106,32 @@ func registerOptionsFrom(c *cli.Context, env *cliapp.Env) (registerOptions, erro
 		KeyPassword: deviceKeyPassword(c), IDScope: c.String(flagIDScope), Host: c.String(flagHost), Transport: transport,
 		Payload: c.String(flagPayload), Output: env.OutputFormat(c),
 	}
-	if opts.Payload != "" && !json.Valid([]byte(opts.Payload)) {
-		return registerOptions{}, cliapp.Usagef("--%s is not JSON: %s", flagPayload, opts.Payload)
+	if opts.Payload, err = payloadFrom(opts.Payload); err != nil {
+		return registerOptions{}, err
 	}
 	if isMany(c) {
 		return opts, opts.readMany(c, env)
 	}
 	opts.RegistrationID = c.Args().First()
 	return opts, opts.readKeys(c, env)
+}
+
+// payloadFrom reads the JSON value of --payload, which may be in a file.
+func payloadFrom(value string) (string, error) {
+	text, err := textOrFile(flagPayload, value)
+	switch {
+	case err != nil:
+		return "", err
+	case text == "" || json.Valid([]byte(text)):
+		return text, nil
+	case text != value:
+		return "", cliapp.Usagef("--%s %q is not JSON", flagPayload, strings.TrimPrefix(value, "@"))
+	}
+	err = cliapp.Usagef("--%s is not JSON: %s", flagPayload, text)
+	if _, statErr := os.Stat(text); statErr == nil {
+		return "", cliapp.WithHint(err, "to read a file write --%s @%s", flagPayload, text)
+	}
+	return "", err
 }
 
 // registration is the outcome as JSON prints it.
