@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -115,7 +116,7 @@ func runEmulator(ctx context.Context, env *cliapp.Env, opts emulatorOptions) err
 		env.Notef("fault on purpose: %s (seed %d)", rule, start.FaultSeed)
 	}
 	if err := announce(env, info, opts); err != nil {
-		return err
+		return errors.Join(err, forgetOwn(opts.ReadyFile))
 	}
 	<-ctx.Done()
 	env.Notef("stopping")
@@ -240,7 +241,11 @@ func withCAFile(emu *emulator.Emulator) (emulator.Info, func(), error) {
 	if info.CAFile != "" {
 		return info, func() {}, nil
 	}
-	dir, err := os.MkdirTemp("", "dpskit-emulator-")
+	temp, err := filepath.Abs(os.TempDir())
+	if err != nil {
+		return info, nil, fmt.Errorf("find the folder for temporary files: %w", err)
+	}
+	dir, err := os.MkdirTemp(temp, "dpskit-emulator-")
 	if err != nil {
 		return info, nil, fmt.Errorf("make a folder for the TLS root: %w", err)
 	}
@@ -254,7 +259,8 @@ func withCAFile(emu *emulator.Emulator) (emulator.Info, func(), error) {
 
 // shellLines are what to paste into another terminal.
 func shellLines(info emulator.Info) string {
-	return fmt.Sprintf("export %s='%s' %s='%s'", envConnectionString, info.ConnectionString, envCAFile, info.CAFile)
+	quoted := func(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+	return fmt.Sprintf("export %s=%s %s=%s", envConnectionString, quoted(info.ConnectionString), envCAFile, quoted(info.CAFile))
 }
 
 // stateDir is where an emulator keeps its state by default: never the current
