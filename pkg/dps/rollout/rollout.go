@@ -98,6 +98,8 @@ type Outcome struct {
 	Err error
 	// Reason is what Options.Reason adds to it.
 	Reason string
+
+	answered bool // a request at least
 }
 
 func (o *Options) resolved() (Options, error) {
@@ -171,6 +173,9 @@ func (r *run) work(ctx context.Context) error {
 		if outcome.Status == Pending {
 			return context.Cause(ctx)
 		}
+		if outcome.answered {
+			continue // one that is still waiting for its hub has reached the service
+		}
 		if err := r.pace.ended(outcome.Err); err != nil {
 			return err
 		}
@@ -220,6 +225,7 @@ func (r *run) send(ctx context.Context, o *Outcome, cred device.Credential) (dev
 	}
 	return client.Register(ctx, &device.RegisterOptions{Payload: r.opts.Payload, Attempt: func(a device.Attempt) {
 		o.Attempts++
+		o.answered = o.answered || a.Err == nil
 		r.pace.heard(a)
 	}})
 }

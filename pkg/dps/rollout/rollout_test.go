@@ -200,6 +200,17 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
+// TestUndecided has a service that answers and never decides: each device fails
+// for itself, and the run goes to its end.
+func TestUndecided(t *testing.T) {
+	w := newWorld(t, "op=poll,assigning=forever")
+	source := devices(20)
+	s, err := w.run(t.Context(), source, func(o *rollout.Options) { o.Concurrency = 20; o.Client.MaxWait = time.Second })
+	if err != nil || s.Failed != 20 || len(s.Reasons) != 1 || !strings.HasPrefix(s.Reasons[0].Text, "still assigning after ") {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
 // TestInterruptAndResume ends a run in the middle. What it has assigned is not
 // registered again.
 func TestInterruptAndResume(t *testing.T) {
