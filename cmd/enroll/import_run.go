@@ -183,6 +183,9 @@ func finishImport(env *cliapp.Env, opts importOptions, host string, report *bulk
 	if err == nil {
 		err = env.Print(opts.Output, summary.view())
 	}
+	if ended == nil && summary.Earlier > 0 {
+		noteEarlier(env, opts, summary)
+	}
 	switch {
 	case ended != nil:
 		env.Notef("%d of %d rows are done; the same command again does the others", summary.Rows-summary.Pending-summary.Failed, summary.Rows)
@@ -191,10 +194,17 @@ func finishImport(env *cliapp.Env, opts importOptions, host string, report *bulk
 		return err
 	case summary.Failed > 0:
 		return failedRows(env, opts, report, summary)
-	case summary.Earlier == summary.Rows:
-		env.Notef("an earlier import has done all rows already (see %s); --%s does them again", opts.state(), flagRestart)
 	}
 	return nil
+}
+
+// noteEarlier says how many rows were not looked at again.
+func noteEarlier(env *cliapp.Env, opts importOptions, summary importSummary) {
+	if summary.Earlier == summary.Rows {
+		env.Notef("an earlier import has done all rows already (see %s); --%s does them again", opts.state(), flagRestart)
+		return
+	}
+	env.Notef("%d of %s were done by an earlier import; --%s does them again", summary.Earlier, plural(summary.Rows, "row"), flagRestart)
 }
 
 func writeReport(opts importOptions, report *bulk.Report) error {

@@ -202,7 +202,7 @@ func (e *engine) produce(ctx context.Context, source Source, batches chan<- []*i
 			return errors.Join(errChanged, err)
 		}
 		it := &item{index: index, enrollment: row.Enrollment, digest: e.opts.State.digest(row.Enrollment)}
-		_, it.doubt = e.opts.State.known(it.id(), it.digest)
+		_, it.doubt = e.opts.State.known(it.id(), it.digest, e.opts.Exists)
 		if index++; e.results[it.index].Earlier && !e.wantsKeys(it) {
 			continue
 		}
@@ -221,7 +221,7 @@ func (e *engine) produce(ctx context.Context, source Source, batches chan<- []*i
 // take notes a row during the first pass, with what an earlier import did.
 func (e *engine) take(row Row) {
 	result := Result{Line: row.Line, ID: row.Enrollment.RegistrationID, Outcome: Pending}
-	outcome, _ := e.opts.State.known(result.ID, e.opts.State.digest(row.Enrollment))
+	outcome, _ := e.opts.State.known(result.ID, e.opts.State.digest(row.Enrollment), e.opts.Exists)
 	if outcome != "" {
 		result.Outcome, result.Earlier = outcome, true
 		if !e.wantsKeys(&item{enrollment: row.Enrollment}) {

@@ -247,15 +247,15 @@ func (s *State) Started() time.Time { return s.header.Started }
 
 // known returns what the journal says about a row: its outcome if it is done,
 // and whether it was sent without an answer. Another content of the row makes
-// it a new one.
-func (s *State) known(id, digest string) (outcome Outcome, doubt bool) {
+// it a new one, and one that was skipped is done only for who skips.
+func (s *State) known(id, digest string, exists Existing) (outcome Outcome, doubt bool) {
 	if s == nil {
 		return "", false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e, ok := s.entries[fold(id)]
-	if !ok || e.digest != digest || e.outcome == Failed {
+	if !ok || e.digest != digest || e.outcome == Failed || e.outcome == Skipped && exists != Skip {
 		return "", false
 	}
 	return e.outcome, e.outcome == ""

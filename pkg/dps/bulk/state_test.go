@@ -280,3 +280,32 @@ func TestKeysOfRowsThatWereDoneEarlier(t *testing.T) {
 		_ = state.Close()
 	}
 }
+
+// TestSkippedRowsAreOpenToAnotherChoice imports the same rows with one choice
+// after the other about what exists.
+func TestSkippedRowsAreOpenToAnotherChoice(t *testing.T) {
+	for second, want := range map[bulk.Existing]bulk.Outcome{bulk.Skip: bulk.Skipped, bulk.Update: bulk.Updated, bulk.Fail: bulk.Failed} {
+		_, client := start(t)
+		if _, err := client.PutEnrollment(t.Context(), service.IndividualEnrollment{RegistrationID: "dev-00001", DeviceID: "old",
+			Attestation: service.SymmetricKeys("", "")}, nil); err != nil {
+			t.Fatal(err)
+		}
+		path := statePath(t)
+		for _, exists := range []bulk.Existing{bulk.Skip, second} {
+			state := openState(t, path, "h")
+			report, err := bulk.Import(t.Context(), client, devices(3), &bulk.Options{State: state, Exists: exists})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = state.Close()
+			row := bulk.Skipped
+			if exists == second {
+				row = want
+			}
+			expectCounts(t, report, map[bulk.Outcome]int{bulk.Created: 2, row: 1})
+			if _, earlier := report.Count(); exists == second && second != bulk.Skip && earlier != 2 {
+				t.Errorf("%s after skip: %d rows were done earlier, want 2", second, earlier)
+			}
+		}
+	}
+}
