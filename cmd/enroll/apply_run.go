@@ -22,7 +22,7 @@ func runApply(ctx context.Context, env *cliapp.Env, opts applyOptions) error {
 	}
 	plan, err := desired.Compare(ctx, doc, target, &desired.PlanOptions{Prune: opts.Prune})
 	if err != nil {
-		return err
+		return pruneError(err)
 	}
 	view := planView{Host: ep.host, Unchanged: plan.Unchanged}
 	for _, c := range plan.Changes {
@@ -68,7 +68,11 @@ func applyTarget(ctx context.Context, env *cliapp.Env, opts applyOptions, doc *d
 		}
 		target.Certificates = certificatesOf{client, ep}
 	}
-	if doc.Sections[desired.KindGroup] || doc.Sections[desired.KindEnrollment] {
+	wanted := doc.Sections[desired.KindGroup] || doc.Sections[desired.KindEnrollment]
+	if !wanted && opts.Prune && ep.host == "" {
+		env.Notef("warning: without --%s or a connection string it is not known whether groups refer to a CA that is deleted", flagHost)
+	}
+	if wanted || opts.Prune && ep.host != "" { // whether a CA may be pruned depends on the groups
 		client, err := ep.service()
 		if err != nil {
 			return nil, target, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -33,6 +34,20 @@ func viewChange(c desired.Change) changeView {
 		v.Differences = []enrollment.Difference{}
 	}
 	return v
+}
+
+// pruneError says what to do about a plan that would delete too much.
+func pruneError(err error) error {
+	var used *desired.InUseError
+	switch {
+	case errors.Is(err, desired.ErrNoValue):
+		return cliapp.WithHint(cliapp.WithCode(fmt.Errorf("--%s: %w", flagPrune, err), cliapp.ExitUsage),
+			"write 'SECTION: []' if everything of that kind is to be deleted; else list what stays, or take the section out of the file")
+	case errors.As(err, &used):
+		return cliapp.WithHint(cliapp.WithCode(err, cliapp.ExitConflict),
+			"list %q in the section certificates to keep it; or give the groups another attestation, or delete them, first", used.Name)
+	}
+	return err
 }
 
 // signs mark the actions in the text.

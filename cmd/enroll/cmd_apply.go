@@ -53,8 +53,9 @@ func newApplyCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, applyOp
 			"     - registrationId: pump-7\n" +
 			"       attestation: {symmetricKey: {}}\n\n" +
 			"What is listed becomes what its entry says; a setting that the entry leaves out is removed. What is\n" +
-			"not listed stays, unless --" + flagPrune + " deletes it (of the kinds that the file has a section for). The\n" +
-			"differences are shown first, and nothing is written without a yes. A second run finds no changes.\n\n" +
+			"not listed stays, unless --" + flagPrune + " deletes it (of the kinds that the file has a section for; to\n" +
+			"delete all of a kind, its section must be []). The differences are shown first, and nothing is written\n" +
+			"without a yes. A second run finds no changes.\n\n" +
 			"   enroll apply -f dps.yaml --plan\n" +
 			"   enroll apply -f dps.yaml\n" +
 			"   enroll apply -f dps.yaml --prune --yes",

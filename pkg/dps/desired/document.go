@@ -41,6 +41,10 @@ type Document struct {
 	// Sections are the kinds that the document is about, those with an empty
 	// list included.
 	Sections map[Kind]bool
+	// NoValue are the sections that have neither a list nor [], perhaps because
+	// all of it is commented out, by the name that they have in the document.
+	// Compare does not prune by them.
+	NoValue []string
 }
 
 // Certificate is a CA certificate that the service should have.
@@ -161,10 +165,12 @@ func (p *parser) root(root *tree.Node) {
 	}
 }
 
-// section reads the list of one kind. A section without a value is an empty one.
+// section reads the list of one kind. A section without a value is an empty one,
+// but nothing is pruned by it.
 func (p *parser) section(m tree.Member, kind Kind, read func(*tree.Node) (id string)) {
 	p.doc.Sections[kind] = true
 	if m.Value.Kind == tree.Null {
+		p.doc.NoValue = append(p.doc.NoValue, m.Name)
 		return
 	}
 	if m.Value.Kind != tree.List {

@@ -74,7 +74,8 @@ type Plan struct {
 // PlanOptions are the choices of Compare. Nil and zero fields mean the defaults.
 type PlanOptions struct {
 	// Prune deletes objects that are not listed, of the kinds that the document
-	// has a section for.
+	// has a section for. A section without a value is [ErrNoValue], a CA that a
+	// group will still refer to an [InUseError].
 	Prune bool
 	// Concurrency is the number of objects that are read at once; default 4.
 	Concurrency int
@@ -110,11 +111,17 @@ func Compare(ctx context.Context, doc *Document, target Target, opts *PlanOption
 	if limit <= 0 {
 		limit = defaultConcurrency
 	}
+	if opts.Prune && len(doc.NoValue) > 0 {
+		return nil, fmt.Errorf("plan: %w: %s", ErrNoValue, strings.Join(doc.NoValue, ", "))
+	}
 	c := comparison{target: target, prune: opts.Prune, limit: limit, plan: &Plan{}}
 	for _, step := range []func(context.Context, *Document) error{c.certificates, c.groups, c.enrollments} {
 		if err := step(ctx, doc); err != nil {
 			return nil, err
 		}
+	}
+	if err := c.checkReferences(ctx, doc); err != nil {
+		return nil, err
 	}
 	slices.SortStableFunc(c.plan.Changes, func(a, b Change) int { return cmp.Compare(stage(a), stage(b)) })
 	return c.plan, nil

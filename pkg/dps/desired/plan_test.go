@@ -118,8 +118,8 @@ enrollmentGroups:
 	if _, err := w.arm.GetCertificate(t.Context(), "my-root"); err != nil {
 		t.Errorf("the CA is gone: %v", err)
 	}
-	w.apply(t, "certificates:\nenrollmentGroups:\nenrollments:\n", &desired.PlanOptions{Prune: true})
-	if plan := w.plan(t, "certificates:\nenrollmentGroups:\nenrollments:\n", &desired.PlanOptions{Prune: true}); len(plan.Changes) != 0 {
+	w.apply(t, "certificates: []\nenrollmentGroups: []\nenrollments: []\n", &desired.PlanOptions{Prune: true})
+	if plan := w.plan(t, "certificates: []\nenrollmentGroups: []\nenrollments: []\n", &desired.PlanOptions{Prune: true}); len(plan.Changes) != 0 {
 		t.Errorf("there is still %q", outline(plan))
 	}
 }
