@@ -75,7 +75,7 @@ func doctorFlags() []cli.Flag {
 			Usage: "check the certificate as `ROLE`: " + strings.Join(roleNames(), ", ") + " (default: what it looks like)",
 		},
 		&cli.StringFlag{Name: flagRegistrationID, Category: categoryRole, Usage: "say that the device registers as `ID`"},
-		&cli.StringFlag{Name: flagCode, Category: categoryRole, Usage: "say that the verification code is `CODE`"},
+		&cli.StringFlag{Name: flagCode, Category: categoryRole, Usage: "say that the verification code is `CODE`, and the certificate its proof"},
 		&cli.StringFlag{
 			Name: flagEnrolled, Category: categoryRole,
 			Usage: "say that the enrollment, of a group or of one device, holds the certificate in `FILE`",

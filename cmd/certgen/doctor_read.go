@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
 	"github.com/dpskit/dpskit/pkg/pki"
@@ -26,18 +27,20 @@ func (c *clinic) readKnown(ctx context.Context) {
 	}
 }
 
-// examineAll examines everything in the folder that DPS gets to see.
+// examineAll examines everything in the folder, also what only IoT Edge and its
+// clients get to see.
 func (c *clinic) examineAll(ctx context.Context) ([]doctorReport, error) {
 	entries := c.ws.Entries()
 	if len(entries) == 0 {
 		return nil, cliapp.WithHint(cliapp.WithCode(fmt.Errorf("check certificates: there are none in %q", c.opts.Dir), cliapp.ExitNotFound),
 			"give a file, or make some first: %s", commandLine(nextCommand(c.opts.Dir, "init")...))
 	}
+	proof := func(e workspace.Entry) bool { return e.Profile == pki.ProfileVerification }
+	if c.opts.Code != "" && !slices.ContainsFunc(entries, proof) {
+		return nil, cliapp.WithCode(fmt.Errorf("check the code: there is no verification certificate in %q", c.opts.Dir), cliapp.ExitNotFound)
+	}
 	reports := []doctorReport{}
 	for _, e := range entries {
-		if e.Profile == pki.ProfileServer || e.Profile == pki.ProfileEdgeCA {
-			continue // of IoT Edge and its clients alone
-		}
 		report, err := c.examineName(ctx, e, false)
 		if err != nil {
 			return nil, err
@@ -48,13 +51,14 @@ func (c *clinic) examineAll(ctx context.Context) ([]doctorReport, error) {
 }
 
 // examineName examines the files of one name in the folder. Only a name that
-// was asked for is worth a prompt for its password.
-func (c *clinic) examineName(ctx context.Context, e workspace.Entry, prompt bool) (doctorReport, error) {
+// was asked for is worth a prompt for its password, and only it is taken for
+// the proof of --code.
+func (c *clinic) examineName(ctx context.Context, e workspace.Entry, asked bool) (doctorReport, error) {
 	if err := ctx.Err(); err != nil {
 		return doctorReport{}, err
 	}
 	opts := c.base
-	if opts.Role == doctor.RoleAuto {
+	if opts.Role == doctor.RoleAuto && (opts.Code == "" || !asked) {
 		opts.Role = roleOf(e)
 	}
 	paths := newFiles(c.ws.Dir(), e.Files)
@@ -63,7 +67,7 @@ func (c *clinic) examineName(ctx context.Context, e workspace.Entry, prompt bool
 		if file == "" {
 			continue
 		}
-		password := c.passwordOf(e.Name, file == paths.PFX, paths.PFXPassword, prompt)
+		password := c.passwordOf(e.Name, file == paths.PFX, paths.PFXPassword, asked)
 		source, err := c.readNamed(ctx, file, password)
 		switch secret := file == paths.Key || file == paths.PFX; {
 		case errors.Is(err, pki.ErrPassphraseRequired):

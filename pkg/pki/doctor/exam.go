@@ -116,7 +116,7 @@ func (e *exam) runOther() {
 
 func (e *exam) report() *Report {
 	r := &Report{
-		Role: e.role, RoleGuessed: e.opts.Role == RoleAuto && e.role != RoleAuto, Time: e.now.UTC().Truncate(time.Second),
+		Role: e.role, RoleGuessed: e.opts.Role == RoleAuto && e.opts.Code == "" && e.role != RoleAuto, Time: e.now.UTC().Truncate(time.Second),
 		Findings: e.findings, Placements: []Placement{},
 	}
 	if e.subject != nil {

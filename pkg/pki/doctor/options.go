@@ -54,7 +54,7 @@ type Options struct {
 	Role Role
 	// RegistrationID is what the device registers as.
 	RegistrationID string
-	// Code is the verification code that a proof of possession must carry.
+	// Code is the verification code that a proof of possession must carry. It turns [RoleAuto] into [RoleVerification].
 	Code string
 	// Enrolled is the certificate that the enrollment holds: the signing certificate of a group, or the client
 	// certificate of an individual enrollment.

@@ -24,6 +24,9 @@ func (e *exam) findSubject() bool {
 		return false
 	}
 	lowest := e.lowest()
+	if e.role == RoleAuto && e.opts.Code != "" {
+		e.role = RoleVerification // only a proof has a code
+	}
 	switch {
 	case e.role == RoleAuto:
 		e.subject = lowest
