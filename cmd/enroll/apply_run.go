@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/x509"
-	"fmt"
 
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
 	"github.com/dpskit/dpskit/pkg/dps/arm"
@@ -48,7 +47,7 @@ func runApply(ctx context.Context, env *cliapp.Env, opts applyOptions) error {
 	if err := confirm(env, "make "+plural(len(plan.Changes), "change"), ep.host, opts.Yes); err != nil {
 		return err
 	}
-	return makeChanges(ctx, env, opts, plan, view)
+	return makeChanges(ctx, env, opts, doc, plan, view)
 }
 
 // applyTarget connects to the planes that the document needs.
@@ -146,62 +145,4 @@ func dryApply(ctx context.Context, ep *endpoint, plan *desired.Plan) error {
 		}
 	}
 	return ep.end(nil, func() error { return nil })
-}
-
-// makeChanges applies the plan and says what became of it.
-func makeChanges(ctx context.Context, env *cliapp.Env, opts applyOptions, plan *desired.Plan, view planView) error {
-	done := 0
-	results, ended := plan.Apply(ctx, &desired.ApplyOptions{Progress: func(r desired.Result) {
-		if r.Err != nil {
-			env.Notef("%s %s %q: %v", r.Action, r.Kind, r.ID, r.Err)
-			return
-		}
-		done++
-		env.Notef("%s %s %q", past[r.Action], r.Kind, r.ID)
-	}})
-	var first error
-	for i, r := range results {
-		view.Changes[i].Status = r.Status
-		if r.Err != nil {
-			view.Changes[i].Error = r.Err.Error()
-			if first == nil {
-				first = r.Err
-			}
-		}
-	}
-	view.Applied = true
-	if opts.Output != cliapp.FormatText {
-		if err := printPlan(env, opts.Output, view, ""); err != nil {
-			return err
-		}
-	}
-	return applyError(plan, done, ended, first)
-}
-
-var past = map[desired.Action]string{desired.Create: "created", desired.Update: "updated", desired.Verify: "verified",
-	desired.Replace: "replaced", desired.Delete: "deleted"}
-
-// applyError chooses the exit code: that of what ended everything, or of the
-// only failure, or "partly failed".
-func applyError(plan *desired.Plan, done int, ended, first error) error {
-	if ended != nil {
-		if done == 0 {
-			return ended
-		}
-		return cliapp.WithHint(ended, "%d of %s are made; the same command again makes the others", done, plural(len(plan.Changes), "change"))
-	}
-	if first == nil {
-		return nil
-	}
-	failed := len(plan.Changes) - done
-	err := fmt.Errorf("apply: %d of %s failed: %w", failed, plural(len(plan.Changes), "change"), first)
-	if done > 0 {
-		err = cliapp.WithCode(err, cliapp.ExitPartial)
-	}
-	if hint := hints(first); len(hint) > 0 {
-		for i := len(hint) - 1; i >= 0; i-- {
-			err = cliapp.WithHint(err, "%s", hint[i])
-		}
-	}
-	return err
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -66,7 +67,6 @@ func newFailing(err error) func(*cliapp.Env) *cli.App {
 }
 
 func TestApplyExitCodes(t *testing.T) {
-	plan := &desired.Plan{Changes: make([]desired.Change, 3)}
 	conflict := &dps.Error{StatusCode: http.StatusConflict, Code: 409201}
 	tests := []struct {
 		name         string
@@ -83,11 +83,21 @@ func TestApplyExitCodes(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			err := applyError(plan, tt.done, tt.ended, tt.first)
+			counts := map[desired.Status]int{desired.Done: tt.done}
+			switch left := 3 - tt.done; {
+			case tt.ended != nil:
+				counts[desired.Unknown], counts[desired.NotTried] = 1, left-1
+			case tt.first != nil:
+				counts[desired.Failed] = left
+			}
+			err := applyError(counts, tt.ended, tt.first)
 			var stderr bytes.Buffer
 			p := cliapp.Program{Name: "enroll", Classify: classify, New: newFailing(err)}
 			if code := p.Run(context.Background(), &cliapp.Env{Out: &stderr, Err: &stderr}, nil); code != tt.code {
 				t.Errorf("exit code = %d, want %d: %s", code, tt.code, stderr.String())
+			}
+			if tt.ended != nil && !strings.Contains(stderr.String(), fmt.Sprintf("%d of 3 changes are made, of 1 it is not known; the same", tt.done)) {
+				t.Errorf("the state is not told: %s", stderr.String())
 			}
 			if tt.first != nil && tt.ended == nil && !errors.Is(err, dps.ErrConflict) {
 				t.Errorf("%v does not say why", err)

@@ -3,7 +3,9 @@ package desired
 import (
 	"context"
 	"errors"
+	"net"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -19,6 +21,8 @@ const (
 	Done Status = "done"
 	// Failed: see the error.
 	Failed Status = "failed"
+	// Unknown: it was sent, and no answer says whether it was made; see the error.
+	Unknown Status = "unknown"
 	// NotTried: an error that concerns everything came before it.
 	NotTried Status = "notTried"
 )
@@ -27,7 +31,7 @@ const (
 type Result struct {
 	Change
 	Status Status
-	// Err says why it failed. It matches dps.ErrPrecondition or dps.ErrConflict
+	// Err says why it failed, or is unknown. It matches dps.ErrPrecondition or dps.ErrConflict
 	// if the object was changed since it was compared.
 	Err error
 }
@@ -39,7 +43,13 @@ type ApplyOptions struct {
 	// Concurrency is the number of changes at once among those that do not depend
 	// on each other; default 4.
 	Concurrency int
+	// Grace is how long changes on their way may take after the context has ended,
+	// so that it is known what became of them; default [DefaultGrace].
+	Grace time.Duration
 }
+
+// DefaultGrace is the default of ApplyOptions.Grace.
+const DefaultGrace = 2 * time.Second
 
 // Apply makes the changes of a plan, in its order. A change that fails does not
 // stop the others, but an error that they would all meet does: refused
@@ -53,6 +63,9 @@ func (p *Plan) Apply(ctx context.Context, opts *ApplyOptions) ([]Result, error) 
 	a := application{progress: opts.Progress, limit: opts.Concurrency, results: make([]Result, len(p.Changes))}
 	if a.limit <= 0 {
 		a.limit = defaultConcurrency
+	}
+	if a.grace = opts.Grace; a.grace <= 0 {
+		a.grace = DefaultGrace
 	}
 	for i, c := range p.Changes {
 		a.results[i] = Result{Change: c, Status: NotTried}
@@ -72,6 +85,7 @@ func (p *Plan) Apply(ctx context.Context, opts *ApplyOptions) ([]Result, error) 
 
 type application struct {
 	limit   int
+	grace   time.Duration
 	results []Result
 
 	mu       sync.Mutex
@@ -81,6 +95,8 @@ type application struct {
 // stage makes changes that do not depend on each other.
 func (a *application) stage(ctx context.Context, from, to int) error {
 	group, ctx := errgroup.WithContext(ctx)
+	requests, end := outlive(ctx, a.grace)
+	defer end()
 	group.SetLimit(a.limit)
 	if a.results[from].Kind == KindCertificate {
 		group.SetLimit(1) // Azure Resource Manager takes few writes at once
@@ -90,11 +106,26 @@ func (a *application) stage(ctx context.Context, from, to int) error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			err := a.results[i].run(ctx)
+			err := a.results[i].run(requests)
 			return a.finish(i, err)
 		})
 	}
 	return group.Wait()
+}
+
+// outlive returns a context that ends that long after ctx has.
+func outlive(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	longer, end := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(grace)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			end()
+		case <-longer.Done():
+		}
+	})
+	return longer, end
 }
 
 // finish notes the outcome of a change; the error is one for all.
@@ -104,6 +135,9 @@ func (a *application) finish(i int, err error) error {
 	r := &a.results[i]
 	if r.Status = Done; err != nil {
 		r.Status, r.Err = Failed, err
+		if unanswered(err) {
+			r.Status = Unknown
+		}
 	}
 	if a.progress != nil {
 		a.progress(*r)
@@ -112,6 +146,19 @@ func (a *application) finish(i int, err error) error {
 		return err
 	}
 	return nil
+}
+
+// unanswered reports a request that may have arrived and to which nothing was
+// answered.
+func unanswered(err error) bool {
+	var (
+		e    *dps.Error
+		dial *net.OpError
+	)
+	if !errors.As(err, &e) || e.StatusCode != 0 || errors.As(err, &dial) && dial.Op == "dial" {
+		return false
+	}
+	return errors.Is(err, context.Canceled) || errors.Is(err, dps.ErrUnavailable)
 }
 
 func concernsAll(err error) bool {

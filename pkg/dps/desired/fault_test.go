@@ -98,7 +98,10 @@ func TestApplyGivesUp(t *testing.T) {
 			failed := 0
 			for i, r := range results {
 				switch r.Status {
-				case desired.Failed:
+				case desired.Failed, desired.Unknown:
+					if unknown := strings.HasSuffix(rule, "reset"); unknown != (r.Status == desired.Unknown) {
+						t.Errorf("%s: %s", r.ID, r.Status)
+					}
 					if failed++; !errors.Is(r.Err, want) {
 						t.Errorf("%s: %v", r.ID, r.Err)
 					}
