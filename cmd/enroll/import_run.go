@@ -1,12 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +15,9 @@ import (
 )
 
 func runImport(ctx context.Context, env *cliapp.Env, opts importOptions) error {
+	if err := opts.distinctFiles(); err != nil {
+		return err
+	}
 	if err := checkFile(ctx, env, opts); err != nil {
 		return err
 	}
@@ -104,25 +104,6 @@ func plural(n int, noun string) string {
 	return strconv.Itoa(n) + " " + noun + "s"
 }
 
-func (o importOptions) state() string { return o.Report + ".state" }
-
-// mayWrite protects files of something else. A report with a state beside it is
-// that of an earlier import.
-func (o importOptions) mayWrite() error {
-	if o.Connect.DryRun {
-		return nil
-	}
-	if o.KeysFile != "" {
-		if err := cliapp.MayWrite(flagKeysFile, o.KeysFile, o.Force); err != nil {
-			return err
-		}
-	}
-	if _, err := os.Lstat(o.state()); errors.Is(err, fs.ErrNotExist) {
-		return cliapp.MayWrite(flagReport, o.Report, o.Force)
-	}
-	return nil
-}
-
 func stateError(err error) error {
 	switch {
 	case errors.Is(err, bulk.ErrLocked):
@@ -205,22 +186,6 @@ func noteEarlier(env *cliapp.Env, opts importOptions, summary importSummary) {
 		return
 	}
 	env.Notef("%d of %s were done by an earlier import; --%s does them again", summary.Earlier, plural(summary.Rows, "row"), flagRestart)
-}
-
-func writeReport(opts importOptions, report *bulk.Report) error {
-	var b bytes.Buffer
-	if err := report.WriteCSV(&b, opts.ReportRaw); err != nil {
-		return err
-	}
-	return cliapp.WriteOut(opts.Report, b.Bytes())
-}
-
-func writeKeys(opts importOptions, report *bulk.Report) error {
-	var b bytes.Buffer
-	if err := report.WriteKeysCSV(&b); err != nil {
-		return err
-	}
-	return cliapp.WriteOut(opts.KeysFile, b.Bytes())
 }
 
 // failedRows shows the first failures and what to do about each kind.
