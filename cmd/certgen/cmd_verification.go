@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/urfave/cli/v2"
 
@@ -97,6 +98,10 @@ func runVerification(ctx context.Context, env *cliapp.Env, opts verificationOpti
 		Passphrase: caPassphrase(ctx, env, opts.CAPasswordFile, ca), Now: env.Now, Names: opts.Names, PFX: pfx,
 		Force: opts.Force,
 	})
+	if errors.Is(err, pki.ErrExpired) && external != nil {
+		return cliapp.WithHint(err, "the CA is that of --%s: an expired one cannot be proven, so have its owner renew it, and upload and prove the new one",
+			flagCACert)
+	}
 	if err != nil {
 		return err
 	}

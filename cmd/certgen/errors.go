@@ -47,7 +47,8 @@ var knownErrors = []struct {
 	{pki.ErrPathLen, cliapp.ExitFailed, "sign with a CA further up by --ca, or make the CAs anew with room for it: 'certgen init --force' without " +
 		"--path-len limits nothing, 'certgen intermediate NAME --force --path-len N' allows N CAs below NAME"},
 	{pki.ErrNotCA, cliapp.ExitFailed, "only a CA certificate (basic constraints CA:TRUE) can sign: choose another one"},
-	{pki.ErrExpired, cliapp.ExitFailed, "make a new CA: 'certgen init --force --days 365' keeps the old files in the folder 'replaced'"},
+	{pki.ErrExpired, cliapp.ExitFailed, "make a new CA: 'certgen init --force --days 365' makes all anew and keeps the old files in the " +
+		"folder 'replaced', 'certgen intermediate NAME --force' makes one below a root that is still valid"},
 	{pki.ErrNotYetValid, cliapp.ExitFailed, "check the clock of this machine and --not-before of the CA"},
 	{fs.ErrPermission, cliapp.ExitFailed, "check who owns the folder and its permissions"},
 }
