@@ -32,6 +32,7 @@ func present(cn string, ca bool, bends ...bend) *x509.Certificate {
 // only as far as the service looks.
 func TestAgreesOnContents(t *testing.T) {
 	forServers := func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }
+	noUse := func(c *x509.Certificate) { c.ExtKeyUsage, c.UnknownExtKeyUsage = nil, nil }
 	unknownUse := func(c *x509.Certificate) { c.UnknownExtKeyUsage = []asn1.ObjectIdentifier{{1, 2, 3}} }
 	anyUse := func(c *x509.Certificate) {
 		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageAny}
@@ -55,6 +56,7 @@ func TestAgreesOnContents(t *testing.T) {
 		name            string
 		root, sub, leaf bend
 	}{
+		{name: "device for any purpose", leaf: noUse}, {name: "device for servers", leaf: forServers},
 		{name: "CA for servers", sub: forServers}, {name: "root for servers", root: forServers},
 		{name: "CA of an unknown use", sub: unknownUse}, {name: "CA for any use", sub: anyUse},
 		{name: "root expired", root: expired}, {name: "root not valid yet", root: later}, {name: "CA expired", sub: expired},

@@ -21,7 +21,7 @@ var faultFindings = map[pki.Fault]finding{
 	pki.FaultNotYetValid: {doctor.CheckValidity, "fatal", "is not valid yet", invalid, nil},
 	pki.FaultCATrue:      {doctor.CheckCAFlag, "fatal", "CA:TRUE", invalid, nil},
 	pki.FaultWrongEKU:    {doctor.CheckExtKeyUsage, "fatal", "lacks clientAuth", invalid, nil},
-	pki.FaultNoEKU:       {doctor.CheckExtKeyUsage, "info", "names no extended key usage", "", nil},
+	pki.FaultNoEKU:       {doctor.CheckExtKeyUsage, "warning", "names no extended key usage", "", nil},
 	pki.FaultWrongIssuer: {doctor.CheckChainComplete, "fatal", `"CN=Azure IoT Hub Wrong Issuer Test Only", is missing`, unknownCA,
 		[]doctor.CheckID{doctor.CheckSurplus}},
 	pki.FaultWeakKey:        {doctor.CheckKeyType, "fatal", "key", invalid, nil},

@@ -109,7 +109,7 @@ func TestContents(t *testing.T) {
 			severity: "warning", word: "lacks digitalSignature"},
 		{name: "leaf may sign certificates", leaf: func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageCertSign }, check: doctor.CheckKeyUsage,
 			severity: "warning", word: "although it is no CA"},
-		{name: "no purposes", leaf: func(c *x509.Certificate) { c.ExtKeyUsage = nil }, check: doctor.CheckExtKeyUsage, severity: "info", word: "any purpose"},
+		{name: "no purposes", leaf: func(c *x509.Certificate) { c.ExtKeyUsage = nil }, check: doctor.CheckExtKeyUsage, severity: "warning", word: "any purpose"},
 		{name: "server", leaf: func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }, check: doctor.CheckExtKeyUsage,
 			severity: "fatal", word: "lacks clientAuth", predicted: invalid},
 		{name: "unknown purpose", leaf: func(c *x509.Certificate) {

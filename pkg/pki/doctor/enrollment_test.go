@@ -85,7 +85,7 @@ func TestRoles(t *testing.T) {
 	self := mint(t, template("dev-9", false), nil, nil)
 	marked := mint(t, func() *x509.Certificate {
 		c := template("dev-9", true)
-		c.KeyUsage = 0
+		c.KeyUsage, c.ExtKeyUsage = 0, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 		return c
 	}(), nil, nil)
 	silent := mint(t, func() *x509.Certificate {
@@ -309,5 +309,25 @@ func TestProof(t *testing.T) {
 				t.Error(describe(r))
 			}
 		})
+	}
+}
+
+// A code is that of a proof, whatever the certificate looks like.
+func TestCodeMeansProof(t *testing.T) {
+	f := newFamily(t, nil, nil, nil)
+	proof := mint(t, template("ABCD", false), f.root, nil)
+	for code, severity := range map[string]doctor.Severity{"ABCD": "ok", "ABCE": "fatal"} {
+		r := check(one(source("c", nil, proof)), doctor.Options{Code: code})
+		if r.Role != doctor.RoleVerification || r.RoleGuessed {
+			t.Errorf("role %q, guessed: %v", r.Role, r.RoleGuessed)
+		}
+		predicted := ""
+		if severity == "fatal" {
+			predicted = noProof
+		}
+		expect(t, r, doctor.CheckCode, severity, "", predicted)
+	}
+	if r := check(one(source("c", nil, proof)), doctor.Options{Code: "ABCE", Role: doctor.RoleDevice}); r.Role != doctor.RoleDevice {
+		t.Errorf("role %q, want the one asked for", r.Role)
 	}
 }

@@ -130,11 +130,11 @@ func (e *exam) checkDevicePurposes(it *item) {
 	switch {
 	case anyPurpose(cert):
 		e.add(Finding{
-			Severity: SeverityInfo, Check: CheckExtKeyUsage,
+			Severity: SeverityWarning, Check: CheckExtKeyUsage,
 			What: fmt.Sprintf("%s names no extended key usage", name(cert)),
-			Why: "that means any purpose, and the service accepts it; other services and brokers may insist on " +
+			Why: "that means any purpose, also that of a server: the service accepts it, other services and brokers may insist on " +
 				"clientAuth",
-			Fix: "issue it with clientAuth, if it is to be used elsewhere, too",
+			Fix: "issue it again with clientAuth; for DPS alone it may stay as it is",
 		}, it)
 	case !clientPurpose(cert):
 		e.add(Finding{
