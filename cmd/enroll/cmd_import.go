@@ -73,8 +73,9 @@ func importHelp() string {
 	var b strings.Builder
 	b.WriteString("The whole file is checked before anything is sent. Then the rows go out in bulk requests of ten;\n" +
 		"when the service asks to slow down, all wait. The report says what became of each row. Interrupted\n" +
-		"or not, the same command again does what is left and nothing twice: beside the report is a file\n" +
-		".state that knows what is done. The exit code is 8 if some rows failed.\n\n" +
+		"or not, the same command again (without --restart, which forgets what was done) does what is left and\n" +
+		"nothing twice, and completes its file of keys: beside the report is a file .state that knows what is\n" +
+		"done. A process that is killed leaves only that, and no report. The exit code is 8 if some rows failed.\n\n" +
 		"   enroll individual import devices.csv\n" +
 		"   enroll individual import devices.csv --if-exists update --keys-file keys.csv\n" +
 		"   enroll individual import devices.jsonl --allocation-policy static --iot-hub my-hub.azure-devices.net\n\n" +

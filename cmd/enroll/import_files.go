@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"encoding/csv"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
 	"github.com/dpskit/dpskit/pkg/dps/bulk"
@@ -14,20 +17,39 @@ import (
 func (o importOptions) state() string { return o.Report + ".state" }
 
 // mayWrite protects files of something else. A report with a state beside it is
-// that of an earlier import.
-func (o importOptions) mayWrite() error {
+// that of an earlier import; so is a file of keys that this state knows, and its
+// content is returned.
+func (o importOptions) mayWrite(host string) (ownKeys []byte, err error) {
 	if o.Connect.DryRun {
-		return nil
+		return nil, nil
 	}
 	if o.KeysFile != "" {
-		if err := cliapp.MayWrite(flagKeysFile, o.KeysFile, o.Force); err != nil {
-			return err
+		ownKeys = o.ownKeys(host)
+		if err := cliapp.MayWrite(flagKeysFile, o.KeysFile, o.Force || ownKeys != nil); err != nil {
+			return nil, err
 		}
 	}
 	if _, err := os.Lstat(o.state()); errors.Is(err, fs.ErrNotExist) {
-		return cliapp.MayWrite(flagReport, o.Report, o.Force)
+		return ownKeys, cliapp.MayWrite(flagReport, o.Report, o.Force)
 	}
-	return nil
+	return ownKeys, nil
+}
+
+// ownKeys returns the keys that an earlier run of this import has written, nil
+// if there are none, or if somebody changed the file since.
+func (o importOptions) ownKeys(host string) []byte {
+	if info, err := os.Lstat(o.KeysFile); err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	content, err := os.ReadFile(o.KeysFile)
+	if err != nil {
+		return nil
+	}
+	earlier, err := bulk.OpenState(o.state(), host, &bulk.StateOptions{DryRun: true})
+	if err != nil || !earlier.WroteKeys(content) {
+		return nil
+	}
+	return content
 }
 
 // distinctFiles refuses an import that would write over a file of its own.
@@ -76,10 +98,48 @@ func writeReport(opts importOptions, report *bulk.Report) error {
 	return cliapp.WriteOut(opts.Report, b.Bytes())
 }
 
-func writeKeys(opts importOptions, report *bulk.Report) error {
+// writeKeys writes the keys of all rows, and behind them those that the file of
+// an earlier run has of others. The state knows the file before it is there.
+func (o importOptions) writeKeys(state *bulk.State, report *bulk.Report, earlier []byte) error {
 	var b bytes.Buffer
 	if err := report.WriteKeysCSV(&b); err != nil {
 		return err
 	}
-	return cliapp.WriteOut(opts.KeysFile, b.Bytes())
+	if err := addOtherKeys(&b, earlier); err != nil {
+		return fmt.Errorf("read --%s %q: %w", flagKeysFile, o.KeysFile, err)
+	}
+	if err := state.WritesKeys(b.Bytes()); err != nil {
+		return err
+	}
+	return cliapp.WriteOut(o.KeysFile, b.Bytes())
+}
+
+// addOtherKeys appends the rows of an earlier file whose ids are not in b.
+func addOtherKeys(b *bytes.Buffer, earlier []byte) error {
+	if len(earlier) == 0 {
+		return nil
+	}
+	now, err := csv.NewReader(bytes.NewReader(b.Bytes())).ReadAll()
+	if err != nil {
+		return err
+	}
+	before, err := csv.NewReader(bytes.NewReader(earlier)).ReadAll()
+	if err != nil {
+		return err
+	}
+	have := map[string]bool{}
+	for _, row := range now { // the header among them
+		have[strings.ToLower(row[0])] = true
+	}
+	out := csv.NewWriter(b)
+	for _, row := range before {
+		if have[strings.ToLower(row[0])] {
+			continue
+		}
+		if err := out.Write(row); err != nil {
+			return err
+		}
+	}
+	out.Flush()
+	return out.Error()
 }

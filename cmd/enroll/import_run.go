@@ -30,16 +30,26 @@ func runImport(ctx context.Context, env *cliapp.Env, opts importOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := opts.mayWrite(); err != nil {
+	ownKeys, err := opts.mayWrite(ep.host)
+	if err != nil {
 		return err
 	}
 	state, err := bulk.OpenState(opts.state(), ep.host, &bulk.StateOptions{Restart: opts.Restart, DryRun: opts.Connect.DryRun, Now: env.Now})
 	if err != nil {
 		return stateError(err)
 	}
+	if opts.Restart && ownKeys != nil { // they stay known
+		if err := state.WritesKeys(ownKeys); err != nil {
+			return errors.Join(err, state.Close())
+		}
+	}
 	progress := newManyProgress(env, ep.host)
 	report, err := bulk.Import(ctx, importTarget{client, ep}, opts.source(), opts.engine(state, progress))
 	progress.clear()
+	var keysErr error
+	if err == nil && opts.KeysFile != "" && !opts.Connect.DryRun {
+		keysErr = opts.writeKeys(state, report, ownKeys)
+	}
 	err = errors.Join(err, state.Close())
 	if report == nil {
 		return err
@@ -47,7 +57,7 @@ func runImport(ctx context.Context, env *cliapp.Env, opts importOptions) error {
 	if opts.Connect.DryRun {
 		return dryImport(env, ep, report, err)
 	}
-	return finishImport(env, opts, ep.host, report, err)
+	return finishImport(env, opts, summaryOf(opts, ep.host, report), report, err, keysErr)
 }
 
 // importTarget is the service, or a dry run of it.
@@ -152,14 +162,12 @@ func (s importSummary) view() cliapp.View {
 }
 
 // finishImport writes the files, prints the summary and chooses the exit code.
-// ended is why the import did not come to its end.
-func finishImport(env *cliapp.Env, opts importOptions, host string, report *bulk.Report, ended error) error {
-	summary := summaryOf(opts, host, report)
-	err := writeReport(opts, report)
-	if err == nil && opts.KeysFile != "" && ended == nil {
-		if err = writeKeys(opts, report); err == nil {
-			summary.KeysFile = opts.KeysFile
-		}
+// ended is why the import did not come to its end, keysErr why the keys are not
+// written.
+func finishImport(env *cliapp.Env, opts importOptions, summary importSummary, report *bulk.Report, ended, keysErr error) error {
+	err := errors.Join(keysErr, writeReport(opts, report))
+	if keysErr == nil && ended == nil {
+		summary.KeysFile = opts.KeysFile
 	}
 	if err == nil {
 		err = env.Print(opts.Output, summary.view())
@@ -169,7 +177,7 @@ func finishImport(env *cliapp.Env, opts importOptions, host string, report *bulk
 	}
 	switch {
 	case ended != nil:
-		env.Notef("%d of %d rows are done; the same command again does the others", summary.Rows-summary.Pending-summary.Failed, summary.Rows)
+		env.Notef("%d of %d rows are done; %s does the others", summary.Rows-summary.Pending-summary.Failed, summary.Rows, opts.sameCommand())
 		return errors.Join(ended, err)
 	case err != nil:
 		return err
@@ -191,22 +199,49 @@ func noteEarlier(env *cliapp.Env, opts importOptions, summary importSummary) {
 // failedRows shows the first failures and what to do about each kind.
 func failedRows(env *cliapp.Env, opts importOptions, report *bulk.Report, summary importSummary) error {
 	err := cliapp.WithCode(fmt.Errorf("import %q: %d of %s failed; see %s", opts.File, summary.Failed, plural(summary.Rows, "row"), opts.Report), cliapp.ExitPartial)
-	shown, fixes := 0, map[string]bool{}
+	shown, exist, fixes := 0, 0, map[string]bool{}
 	for _, result := range report.Results {
 		if result.Outcome != bulk.Failed {
 			continue
 		}
+		exists := opts.IfExists == bulk.Fail && isExisting(result.Err)
+		if exists {
+			exist++
+		}
 		if shown++; shown > maxShown {
-			env.Notef("… and more")
-			break
+			continue
 		}
 		env.Notef("%s:%d: %s", opts.File, result.Line, strings.ReplaceAll(result.Err.Error(), "\n", " "))
-		if e, ok := dps.Explain(result.Err); ok && !fixes[e.Fix] && len(fixes) < 3 {
+		if e, ok := dps.Explain(result.Err); ok && !exists && !fixes[e.Fix] && len(fixes) < 3 {
 			fixes[e.Fix] = true
 			err = cliapp.WithHint(err, "%s: %s", e.What, e.Fix)
 		}
 	}
-	return cliapp.WithHint(err, "the same command again tries the failed rows once more")
+	if shown > maxShown {
+		env.Notef("… and more")
+	}
+	if exist > 0 {
+		err = cliapp.WithHint(err, "%s already there: --%s skip leaves such enrollments as they are, --%s update sets what the file gives", plural(exist, "row"), flagIfExists, flagIfExists)
+	}
+	if exist == summary.Failed {
+		return err
+	}
+	return cliapp.WithHint(err, "%s tries the failed rows once more", opts.sameCommand())
+}
+
+// isExisting tells the refusal of a row because its enrollment exists. Other
+// conflicts are about its certificate.
+func isExisting(err error) bool {
+	var refusal *dps.Error
+	return errors.As(err, &refusal) && refusal.Code == 409201
+}
+
+// sameCommand is how the import is gone on with: --restart would forget it.
+func (o importOptions) sameCommand() string {
+	if o.Restart {
+		return "the same command without --" + flagRestart
+	}
+	return "the same command again"
 }
 
 // dryImport says what would be done.

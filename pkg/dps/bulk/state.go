@@ -46,6 +46,7 @@ type State struct {
 	header  stateHeader
 	salt    []byte
 	entries map[string]entry // by folded id
+	keys    map[string]bool  // digests of files of keys
 }
 
 // entry is what is known about one row.
@@ -62,10 +63,12 @@ type stateHeader struct {
 	Salt string `json:"salt"`
 }
 
-// stateLine is a line after the header: rows about to be sent, or settled.
+// stateLine is a line after the header: rows about to be sent, or settled, or a
+// file of keys about to be written.
 type stateLine struct {
 	Sending [][2]string `json:"sending,omitempty"` // id, digest
 	Done    [][3]string `json:"done,omitempty"`    // id, digest, outcome
+	Keys    []string    `json:"keys,omitempty"`    // digests of files of keys
 }
 
 const stateVersion = 1
@@ -89,7 +92,7 @@ func OpenState(path, host string, opts *StateOptions) (*State, error) {
 	if opts == nil {
 		opts = &StateOptions{}
 	}
-	s := &State{path: path, dryRun: opts.DryRun, entries: map[string]entry{}}
+	s := &State{path: path, dryRun: opts.DryRun, entries: map[string]entry{}, keys: map[string]bool{}}
 	if err := s.open(host, opts); err != nil {
 		if s.lock != nil {
 			_ = s.lock.Unlock()
@@ -221,6 +224,9 @@ func (s *State) readLine(line []byte) error {
 	}
 	for _, r := range l.Sending {
 		s.entries[fold(r[0])] = entry{digest: r[1]}
+	}
+	for _, digest := range l.Keys {
+		s.keys[digest] = true
 	}
 	for _, r := range l.Done {
 		s.entries[fold(r[0])] = entry{digest: r[1], outcome: Outcome(r[2])}
