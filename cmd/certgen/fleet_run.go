@@ -40,6 +40,9 @@ type fleetResult struct {
 
 // runFleet makes many devices.
 func runFleet(ctx context.Context, env *cliapp.Env, opts deviceOptions) error {
+	if err := checkFleetOut(opts); err != nil {
+		return err
+	}
 	ids, err := readFleetIDs(env, opts.Fleet)
 	if err != nil {
 		return err
@@ -158,6 +161,10 @@ func fleetError(err error, f *fleetOptions, force bool, result fleet.Result) err
 		return hint(cliapp.ExitPartial, "%s says which and why; the same command tries them again", result.Index)
 	case errors.Is(err, fleet.ErrLocked):
 		return hint(cliapp.ExitUnavailable, "another certgen is writing there: wait, or choose another place with --%s", flagOut)
+	case errors.Is(err, fleet.ErrImmovable):
+		return cliapp.WithCode(err, cliapp.ExitUsage)
+	case errors.Is(err, fleet.ErrExists) && (force || !f.forceHelps()):
+		return hint(cliapp.ExitConflict, "choose another place with --%s", flagOut)
 	case errors.Is(err, fleet.ErrExists):
 		return hint(cliapp.ExitConflict, "choose another place with --%s, or use --%s: what it replaces is kept in %s",
 			flagOut, flagForce, filepath.Join(filepath.Dir(f.Out), "replaced"))

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
+	"github.com/dpskit/dpskit/pkg/pki/fleet"
 )
 
 // stdoutFile is the --out that means standard output.
@@ -51,6 +53,34 @@ func inWorkspace(dir, path string) bool {
 		}
 		parent, name = next, filepath.Base(parent)
 	}
+}
+
+// checkFleetOut refuses a place for a fleet that would harm the folder of certificates, or that --force would have to
+// move away and cannot: the working folder and those around it.
+func checkFleetOut(opts deviceOptions) error {
+	out := filepath.Clean(opts.Fleet.Out)
+	refuse := func(format string, args ...any) error {
+		return cliapp.WithHint(cliapp.Usagef("--%s %q %s", flagOut, opts.Fleet.Out, fmt.Sprintf(format, args...)),
+			"choose a new name for the fleet, such as %s", filepath.Join(opts.Dir, "fleet"))
+	}
+	switch {
+	case fleet.Around(out, opts.Dir):
+		return refuse("is the folder of the CAs, %q, or around it", opts.Dir)
+	case inWorkspace(opts.Dir, out):
+		return refuse("is among the files that certgen keeps in %q", opts.Dir)
+	case opts.Force && fleet.Around(out, "."):
+		return refuse("is the working folder or around it, and --%s cannot move that away", flagForce)
+	}
+	return nil
+}
+
+// forceHelps reports whether --force takes away what is in the place of a fleet.
+func (f *fleetOptions) forceHelps() bool {
+	info, err := os.Stat(f.Out)
+	if err != nil {
+		return true
+	}
+	return info.IsDir() == (f.Format == fleet.FormatFiles) && !fleet.Around(f.Out, ".")
 }
 
 // isKept reports whether certgen keeps something of this name in its folder.

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -60,10 +61,13 @@ func isOurTemp(name string) bool {
 	return len(name) > 1 && name[0] == '.' && (filepath.Ext(name) == partSuffix || filepath.Ext(name) == ".lock")
 }
 
-func openArchive(r *run, target Target, format archiveFormat) (output, error) {
+func openArchive(ctx context.Context, r *run, target Target, format archiveFormat) (output, error) {
 	dir, base := filepath.Split(filepath.Clean(target.Path))
 	if dir == "" {
 		dir = "."
+	}
+	if !isPlain(base) {
+		return nil, fmt.Errorf("a folder %w there", ErrExists)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, cause(err)
@@ -73,14 +77,14 @@ func openArchive(r *run, target Target, format archiveFormat) (output, error) {
 		return nil, cause(err)
 	}
 	a := &archive{run: r, parent: parent, dir: dir, base: base, target: target, now: r.now(), format: format}
-	if err := a.open(); err != nil {
+	if err := a.open(ctx); err != nil {
 		a.abandon()
 		return nil, err
 	}
 	return a, nil
 }
 
-func (a *archive) open() error {
+func (a *archive) open(ctx context.Context) error {
 	left, err := a.parent.Lstat(a.name(journalTail))
 	if left == nil || err != nil {
 		if err := a.refuse(); err != nil {
@@ -91,7 +95,7 @@ func (a *archive) open() error {
 		return err
 	}
 	a.format.begin(a.now, func() (*os.File, error) { return a.create(directoryTail) })
-	resumed, err := a.resume()
+	resumed, err := a.resume(ctx)
 	if err != nil {
 		return err
 	}
@@ -220,7 +224,7 @@ func (a *archive) Write(d *Device) error {
 func (a *archive) indexPath() string { return filepath.Join(a.dir, archiveIndex(a.base)) }
 
 // commit puts the archive and its index into place.
-func (a *archive) commit() error {
+func (a *archive) commit(ctx context.Context) error {
 	if a.journal.file != nil && !a.failed { // a fleet that takes no time needs no journal
 		if err := a.record(); err != nil {
 			return err
@@ -250,16 +254,16 @@ func (a *archive) commit() error {
 	if err := a.index.close(); err != nil {
 		return err
 	}
-	return a.place()
+	return a.place(ctx)
 }
 
 // place gives the archive and its index their names.
-func (a *archive) place() error {
+func (a *archive) place(ctx context.Context) error {
 	if err := a.refuse(); err != nil { // it may have appeared meanwhile
 		return err
 	}
 	for _, name := range []string{a.base, archiveIndex(a.base)} {
-		if err := replace(a.parent, a.dir, name, a.now); err != nil {
+		if err := replace(ctx, a.parent, a.dir, name, a.now); err != nil {
 			return err
 		}
 	}

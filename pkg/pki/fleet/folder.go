@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,22 +36,22 @@ type bucket struct {
 	certs, private *os.Root
 }
 
-func openFolder(r *run, target Target) (*folder, error) {
+func openFolder(ctx context.Context, r *run, target Target) (*folder, error) {
 	dir := filepath.Clean(target.Path)
 	f := &folder{run: r, dir: dir, buckets: map[string]*bucket{}, before: target.step}
-	if err := f.open(target); err != nil {
+	if err := f.open(ctx, target); err != nil {
 		f.abandon()
 		return nil, err
 	}
 	return f, nil
 }
 
-func (f *folder) open(target Target) error {
+func (f *folder) open(ctx context.Context, target Target) error {
 	s := f.run.spec()
 	if err := f.enter(); err != nil {
 		return err
 	}
-	if err := f.claim(s, target.Force); err != nil {
+	if err := f.claim(ctx, s, target.Force); err != nil {
 		return err
 	}
 	suffix := f.run.opts.Shard.suffix()
@@ -75,21 +76,23 @@ func (f *folder) open(target Target) error {
 }
 
 // claim locks the folder for the fleet. What is in the way is moved away by force.
-func (f *folder) claim(s spec, force bool) error {
-	if !force {
-		if _, _, err := s.check(f.root); err != nil {
-			return err // and the folder is left as it is, without even a lock
-		}
+func (f *folder) claim(ctx context.Context, s spec, force bool) error {
+	found, others, err := s.check(f.root)
+	if force && (found || errors.Is(err, ErrExists)) {
+		err = checkMovable(f.dir)
+	}
+	if err != nil && (!force || errors.Is(err, ErrImmovable)) {
+		return err // and the folder is left as it is, without even a lock
 	}
 	if err := f.lock(); err != nil {
 		return err
 	}
-	found, others, err := s.check(f.root)
+	found, others, err = s.check(f.root)
 	switch {
 	case force && others:
 		return fmt.Errorf("other parts of a fleet %w in the folder; move it away to begin anew", ErrExists)
 	case force && (found || errors.Is(err, ErrExists)):
-		return f.moveAway()
+		return f.moveAway(ctx)
 	}
 	f.resume = found
 	return err
@@ -119,7 +122,7 @@ func (f *folder) enter() error {
 }
 
 // moveAway moves the folder to "replaced" beside it, and makes and locks a new one.
-func (f *folder) moveAway() error {
+func (f *folder) moveAway(ctx context.Context) error {
 	leave := func() {
 		f.unlock()
 		_ = f.root.Close()
@@ -137,7 +140,7 @@ func (f *folder) moveAway() error {
 		return cause(err)
 	}
 	defer parent.Close()
-	if err := replace(parent, dir, base, f.run.now()); err != nil {
+	if err := replace(ctx, parent, dir, base, f.run.now()); err != nil {
 		return err
 	}
 	if f.root != nil {
@@ -310,7 +313,7 @@ func (f *folder) Write(d *Device) error {
 func (f *folder) indexPath() string { return f.show(f.index.name) }
 
 // commit syncs the devices and puts the index into place.
-func (f *folder) commit() error {
+func (f *folder) commit(context.Context) error {
 	if err := f.step("sync", "."); err != nil {
 		return fmt.Errorf("sync %q: %w", f.dir, err)
 	}

@@ -94,7 +94,7 @@ func Write(ctx context.Context, opts Options, target Target) (Result, error) {
 	if target.Format == "" {
 		target.Format = FormatFiles
 	}
-	out, err := open(r, target)
+	out, err := open(ctx, r, target)
 	if err != nil {
 		return result, fmt.Errorf("write fleet to %q: %w", target.Path, err)
 	}
@@ -104,7 +104,7 @@ func Write(ctx context.Context, opts Options, target Target) (Result, error) {
 		result.Unfinished, result.Saved = out.abandon()
 		return result, err
 	}
-	if commitErr := out.commit(); commitErr != nil {
+	if commitErr := out.commit(ctx); commitErr != nil {
 		result.Unfinished, result.Saved = out.abandon()
 		return result, fmt.Errorf("write fleet to %q: %w", target.Path, commitErr)
 	}
@@ -116,22 +116,22 @@ func Write(ctx context.Context, opts Options, target Target) (Result, error) {
 type output interface {
 	Sink
 	stager
-	commit() error
+	commit(ctx context.Context) error
 	abandon() (unfinished string, saved int)
 	indexPath() string
 }
 
-func open(r *run, target Target) (output, error) {
+func open(ctx context.Context, r *run, target Target) (output, error) {
 	if target.Path == "" {
 		return nil, errors.New("no place given")
 	}
 	switch target.Format {
 	case FormatFiles:
-		return openFolder(r, target)
+		return openFolder(ctx, r, target)
 	case FormatTar:
-		return openArchive(r, target, &tarWriter{})
+		return openArchive(ctx, r, target, &tarWriter{})
 	case FormatZip:
-		return openArchive(r, target, &zipWriter{})
+		return openArchive(ctx, r, target, &zipWriter{})
 	}
 	_, err := ParseFormat(string(target.Format))
 	return nil, err

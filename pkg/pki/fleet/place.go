@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,8 +16,14 @@ import (
 // replacedDir is where what is replaced by force goes, as in a workspace.
 const replacedDir = "replaced"
 
+// maxReplaced bounds the folders of one second in the replaced folder.
+const maxReplaced = 1000
+
 // replace moves a file or folder to <dir>/replaced/<UTC time>/. What is not there is passed over.
-func replace(root *os.Root, dir, name string, now time.Time) error {
+func replace(ctx context.Context, root *os.Root, dir, name string, now time.Time) error {
+	if !isPlain(name) {
+		return fmt.Errorf("move %q away: it %w", filepath.Join(dir, name), ErrImmovable)
+	}
 	if _, err := root.Lstat(name); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -24,7 +31,10 @@ func replace(root *os.Root, dir, name string, now time.Time) error {
 		return fmt.Errorf("make folder %q: %w", filepath.Join(dir, replacedDir), cause(err))
 	}
 	base := filepath.Join(replacedDir, now.UTC().Format("20060102T150405Z"))
-	for i := 1; ; i++ {
+	for i := 1; i <= maxReplaced; i++ {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		to := base
 		if i > 1 {
 			to += "-" + strconv.Itoa(i)
@@ -40,6 +50,51 @@ func replace(root *os.Root, dir, name string, now time.Time) error {
 			return fmt.Errorf("move %q to %q: %w", filepath.Join(dir, name), filepath.Join(dir, to), cause(err))
 		}
 		return nil
+	}
+	return fmt.Errorf("move %q to %q: %d folders of this second are taken", filepath.Join(dir, name),
+		filepath.Join(dir, base), maxReplaced)
+}
+
+// isPlain reports whether name is the name of something in a folder, not that of the folder itself or one above it.
+func isPlain(name string) bool {
+	return name != "." && filepath.IsLocal(name) && filepath.Base(name) == name
+}
+
+// checkMovable returns [ErrImmovable] for the folder that the process works in and for every folder around it: under
+// whatever name it is given, moving it would pull the ground away from the process and from the shell that started it.
+func checkMovable(dir string) error {
+	if Around(dir, ".") {
+		return fmt.Errorf("the working folder is there, and it %w", ErrImmovable)
+	}
+	if _, base := filepath.Split(filepath.Clean(dir)); !isPlain(base) {
+		return fmt.Errorf("it %w", ErrImmovable)
+	}
+	return nil
+}
+
+// Around reports whether outer is the folder inner or one that inner is in, under whatever names they go. It is false
+// when one of them does not exist.
+func Around(outer, inner string) bool {
+	want, err := os.Stat(outer)
+	if err != nil {
+		return false
+	}
+	at, err := filepath.Abs(inner)
+	if err != nil {
+		return false
+	}
+	if real, err := filepath.EvalSymlinks(at); err == nil {
+		at = real
+	}
+	for {
+		if info, err := os.Stat(at); err == nil && os.SameFile(info, want) {
+			return true
+		}
+		next := filepath.Dir(at)
+		if next == at {
+			return false
+		}
+		at = next
 	}
 }
 

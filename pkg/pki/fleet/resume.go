@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -79,7 +80,7 @@ func daysText(n int) string {
 }
 
 // resume goes on with what a run before left. It reports false when there is nothing to go on with.
-func (a *archive) resume() (bool, error) {
+func (a *archive) resume(ctx context.Context) (bool, error) {
 	jrn, err := a.reopen(a.name(journalTail))
 	if jrn == nil {
 		return false, err
@@ -105,7 +106,7 @@ func (a *archive) resume() (bool, error) {
 	}
 	if d := ours.other(found, password); d != "" {
 		if a.target.Force {
-			return false, a.moveAway()
+			return false, a.moveAway(ctx)
 		}
 		return false, fmt.Errorf("the unfinished archive %q of another fleet %w: it %s", a.show(partSuffix), ErrExists, d)
 	}
@@ -113,9 +114,9 @@ func (a *archive) resume() (bool, error) {
 }
 
 // moveAway moves the unfinished archive to the replaced folder.
-func (a *archive) moveAway() error {
+func (a *archive) moveAway(ctx context.Context) error {
 	for _, name := range []string{a.name(partSuffix), a.name(directoryTail), a.name(journalTail), "." + archiveIndex(a.base) + partSuffix} {
-		if err := replace(a.parent, a.dir, name, a.now); err != nil {
+		if err := replace(ctx, a.parent, a.dir, name, a.now); err != nil {
 			return err
 		}
 	}
