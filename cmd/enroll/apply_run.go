@@ -44,7 +44,7 @@ func runApply(ctx context.Context, env *cliapp.Env, opts applyOptions) error {
 			return err
 		}
 	}
-	if err := confirm(env, "make "+plural(len(plan.Changes), "change"), ep.host, opts.Yes); err != nil {
+	if err := confirm(ctx, env, "make "+plural(len(plan.Changes), "change"), ep.host, opts.Yes); err != nil {
 		return err
 	}
 	return makeChanges(ctx, env, opts, doc, plan, view)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
@@ -32,13 +33,18 @@ type failedRemoval struct {
 	err   error
 }
 
-// each deletes the named things one after the other, after a confirmation. A
+// each is eachUntil for a command that does not end early.
+func (d deletion) each(names []string, remove func(name string) error) error {
+	return d.eachUntil(context.Background(), names, remove)
+}
+
+// eachUntil deletes the named things one after the other, after a confirmation. A
 // failure does not keep the others from being deleted: it is told, and the exit
 // code says that a part failed. When nothing could be deleted the first failure
 // is returned.
-func (d deletion) each(names []string, remove func(name string) error) error {
+func (d deletion) eachUntil(ctx context.Context, names []string, remove func(name string) error) error {
 	if d.ep.dryRun == nil {
-		if err := confirm(d.env, fmt.Sprintf("delete %s %s", d.kind, quoteAll(names)), d.ep.host, d.yes); err != nil {
+		if err := confirm(ctx, d.env, fmt.Sprintf("delete %s %s", d.kind, quoteAll(names)), d.ep.host, d.yes); err != nil {
 			return err
 		}
 	}
@@ -102,8 +108,8 @@ func quoteAll(names []string) string {
 }
 
 // confirm asks at a terminal; elsewhere --yes is needed, so that a script
-// deletes nothing by accident.
-func confirm(env *cliapp.Env, what, host string, yes bool) error {
+// deletes nothing by accident. An interrupt ends the question.
+func confirm(ctx context.Context, env *cliapp.Env, what, host string, yes bool) error {
 	if yes {
 		return nil
 	}
@@ -114,10 +120,34 @@ func confirm(env *cliapp.Env, what, host string, yes bool) error {
 		return cliapp.WithHint(cliapp.WithCode(fmt.Errorf("%s: not confirmed", what), cliapp.ExitUsage), "add --%s", flagYes)
 	}
 	fmt.Fprintf(env.Err, "%s? [y/N] ", cliapp.Printable(what))
-	line, _ := bufio.NewReader(env.In).ReadString('\n')
+	line, err := readLine(ctx, env.In)
+	if err != nil {
+		fmt.Fprintln(env.Err)
+		return err
+	}
 	switch strings.ToLower(strings.TrimSpace(line)) {
 	case "y", "yes":
 		return nil
 	}
 	return fmt.Errorf("%s: not confirmed", what)
+}
+
+// readLine reads a line, or what there is of one. It gives up when ctx ends,
+// although the read goes on until the process ends: a terminal cannot be told to
+// stop.
+func readLine(ctx context.Context, in io.Reader) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	done := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(in).ReadString('\n')
+		done <- line
+	}()
+	select {
+	case line := <-done:
+		return line, nil
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
 }
