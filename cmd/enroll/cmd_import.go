@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -85,7 +83,7 @@ func importHelp() string {
 	for _, column := range bulk.Columns() {
 		fmt.Fprintf(&b, "   %-22s %s\n", column.Name, column.Help)
 	}
-	b.WriteString("\nThe settings below are for rows that have none of their own.")
+	b.WriteString("\nFILE is - for standard input; then --format and --report must be given. The settings below are for rows that have none of their own.")
 	return b.String()
 }
 
@@ -126,6 +124,9 @@ func importOptionsFrom(c *cli.Context, env *cliapp.Env) (importOptions, error) {
 	if c.Bool(flagSymmetricKey) {
 		opts.Defaults.Attestation = service.SymmetricKeys("", "")
 	}
+	if opts.Report == "" && opts.File == stdinFile && !opts.Connect.DryRun {
+		return opts, cliapp.Usagef("give --%s FILE: a report of standard input has no name of its own", flagReport)
+	}
 	if opts.Report == "" {
 		opts.Report = strings.TrimSuffix(opts.File, filepath.Ext(opts.File)) + ".report.csv"
 	}
@@ -141,6 +142,9 @@ func formatOf(file, given string) (bulk.Format, error) {
 	if given != "" {
 		return "", cliapp.Usagef("invalid --%s %q: want csv or jsonl", flagFormat, given)
 	}
+	if file == stdinFile {
+		return "", cliapp.Usagef("standard input: give --%s csv or jsonl", flagFormat)
+	}
 	switch strings.ToLower(filepath.Ext(file)) {
 	case ".csv", ".tsv", ".txt":
 		return bulk.CSV, nil
@@ -150,27 +154,6 @@ func formatOf(file, given string) (bulk.Format, error) {
 		return "", cliapp.WithHint(cliapp.Usagef("%q: which format is it?", file), "write one enrollment a line (jq -c '.[]' does that) and say --%s jsonl", flagFormat)
 	}
 	return "", cliapp.Usagef("%q: give --%s csv or jsonl", file, flagFormat)
-}
-
-// source is the file, with the files that its rows name beside it.
-func (o importOptions) source() bulk.Source {
-	return bulk.Source{
-		Format: o.Format, Defaults: o.Defaults,
-		Open:  func() (io.ReadCloser, error) { return os.Open(o.File) },
-		Files: filesBeside(o.File),
-	}
-}
-
-// filesBeside reads small files by names relative to the folder of a file.
-func filesBeside(file string) func(string) ([]byte, error) {
-	dir := filepath.Dir(file)
-	return func(name string) ([]byte, error) {
-		path := name
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(dir, name)
-		}
-		return readSmall(path)
-	}
 }
 
 func (o importOptions) engine(state *bulk.State, p *manyProgress) *bulk.Options {

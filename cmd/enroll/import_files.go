@@ -55,9 +55,12 @@ func (o importOptions) ownKeys(host string) []byte {
 // distinctFiles refuses an import that would write over a file of its own.
 func (o importOptions) distinctFiles() error {
 	type named struct{ name, path string }
-	files := []named{{"the file to import", o.File}, {"--" + flagReport, o.Report}, {"the state of the import", o.state()}, {"the lock of the state", o.state() + ".lock"}}
+	files := []named{{"--" + flagReport, o.Report}, {"the state of the import", o.state()}, {"the lock of the state", o.state() + ".lock"}}
 	if o.KeysFile != "" {
 		files = append(files, named{"--" + flagKeysFile, o.KeysFile})
+	}
+	if o.File != stdinFile {
+		files = append([]named{{"the file to import", o.File}}, files...)
 	}
 	for i, b := range files {
 		for _, a := range files[:i] {

@@ -229,3 +229,38 @@ func TestImportSaysWhatItWaitsFor(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// TestInterruptedInputLeavesNothing interrupts an import that waits for more of
+// its standard input.
+func TestInterruptedInputLeavesNothing(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("signals cannot be sent to a process on Windows")
+	}
+	dir := t.TempDir()
+	cmd := importCmd(t, "HostName=127.0.0.1:1;SharedAccessKeyName=x;SharedAccessKey=eA==", "", "-", "--format", "csv", "--report", filepath.Join(dir, "r"))
+	cmd.Env = append(cmd.Env, "TMPDIR="+dir)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// More than a pipe holds: when it is written, the process is reading.
+	if _, err := stdin.Write(bytes.Repeat([]byte("registrationId,attestation\n"), 40_000)); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	ended := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
+	defer ended.Stop()
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 130 {
+		t.Errorf("exit code %d, want 130", code)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		t.Errorf("there is %v, %v", entries, err)
+	}
+}

@@ -18,7 +18,12 @@ func runImport(ctx context.Context, env *cliapp.Env, opts importOptions) error {
 	if err := opts.distinctFiles(); err != nil {
 		return err
 	}
-	if err := checkFile(ctx, env, opts); err != nil {
+	source, done, err := opts.input(ctx, env)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := checkFile(ctx, env, opts, source); err != nil {
 		return err
 	}
 	ep, err := connect(env, opts.Connect)
@@ -44,7 +49,7 @@ func runImport(ctx context.Context, env *cliapp.Env, opts importOptions) error {
 		}
 	}
 	progress := newManyProgress(env, ep.host)
-	report, err := bulk.Import(ctx, importTarget{client, ep}, opts.source(), opts.engine(state, progress))
+	report, err := bulk.Import(ctx, importTarget{client, ep}, source, opts.engine(state, progress))
 	progress.clear()
 	var keysErr error
 	if err == nil && opts.KeysFile != "" && !opts.Connect.DryRun {
@@ -76,13 +81,13 @@ func (t importTarget) BulkEnrollments(ctx context.Context, mode service.BulkMode
 const maxShown = 20
 
 // checkFile finds every fault of the file before anything is sent.
-func checkFile(ctx context.Context, env *cliapp.Env, opts importOptions) error {
-	check, err := bulk.Validate(ctx, opts.source())
+func checkFile(ctx context.Context, env *cliapp.Env, opts importOptions, source bulk.Source) error {
+	check, err := bulk.Validate(ctx, source)
 	if err != nil {
 		return err
 	}
 	if check.Rows == 0 && len(check.Faults) == 0 {
-		return cliapp.Usagef("import %q: there are no rows in it", opts.File)
+		return cliapp.Usagef("import %q: there are no rows in it", opts.label())
 	}
 	if len(check.Faults) == 0 {
 		return nil
@@ -93,14 +98,14 @@ func checkFile(ctx context.Context, env *cliapp.Env, opts importOptions) error {
 			env.Notef("… and more")
 			break
 		}
-		line := opts.File + ":" + fault.Error()
+		line := opts.label() + ":" + fault.Error()
 		if fault.Fix != "" && !fixes[fault.Fix] {
 			fixes[fault.Fix] = true
 			line += " (" + fault.Fix + ")"
 		}
 		env.Notef("%s", line)
 	}
-	err = cliapp.WithCode(fmt.Errorf("import %q: %s in %s; nothing was sent", opts.File, plural(len(check.Faults), "fault"), plural(check.Faulty, "row")), cliapp.ExitUsage)
+	err = cliapp.WithCode(fmt.Errorf("import %q: %s in %s; nothing was sent", opts.label(), plural(len(check.Faults), "fault"), plural(check.Faulty, "row")), cliapp.ExitUsage)
 	if slices.ContainsFunc(check.Faults, func(f bulk.Fault) bool { return f.Member == "attestation" }) {
 		err = cliapp.WithHint(err, "give --%s if the devices attest by keys that the service makes", flagSymmetricKey)
 	}
@@ -198,7 +203,7 @@ func noteEarlier(env *cliapp.Env, opts importOptions, summary importSummary) {
 
 // failedRows shows the first failures and what to do about each kind.
 func failedRows(env *cliapp.Env, opts importOptions, report *bulk.Report, summary importSummary) error {
-	err := cliapp.WithCode(fmt.Errorf("import %q: %d of %s failed; see %s", opts.File, summary.Failed, plural(summary.Rows, "row"), opts.Report), cliapp.ExitPartial)
+	err := cliapp.WithCode(fmt.Errorf("import %q: %d of %s failed; see %s", opts.label(), summary.Failed, plural(summary.Rows, "row"), opts.Report), cliapp.ExitPartial)
 	shown, exist, fixes := 0, 0, map[string]bool{}
 	for _, result := range report.Results {
 		if result.Outcome != bulk.Failed {
@@ -211,7 +216,7 @@ func failedRows(env *cliapp.Env, opts importOptions, report *bulk.Report, summar
 		if shown++; shown > maxShown {
 			continue
 		}
-		env.Notef("%s:%d: %s", opts.File, result.Line, strings.ReplaceAll(result.Err.Error(), "\n", " "))
+		env.Notef("%s:%d: %s", opts.label(), result.Line, strings.ReplaceAll(result.Err.Error(), "\n", " "))
 		if e, ok := dps.Explain(result.Err); ok && !exists && !fixes[e.Fix] && len(fixes) < 3 {
 			fixes[e.Fix] = true
 			err = cliapp.WithHint(err, "%s: %s", e.What, e.Fix)
