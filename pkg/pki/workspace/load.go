@@ -1,12 +1,14 @@
 package workspace
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/dpskit/dpskit/pkg/pki"
 )
@@ -138,8 +140,9 @@ func (w *Workspace) Chain(name string) ([]*x509.Certificate, error) {
 	return chain, err
 }
 
-// chain reads a certificate and its issuers: from its full chain file when it has one, else along the CAs. What is
-// broken on purpose is returned as it is.
+// chain reads a certificate and its issuers: from its full chain file when it has one, else along the CAs. Files that
+// others have put together hold them in any order, and more than belongs to the chain. What is broken on purpose is
+// returned as it is.
 func (s *state) chain(f *folder, e Entry) ([]*x509.Certificate, error) {
 	cert, err := s.certificate(f, e)
 	if err != nil {
@@ -150,8 +153,11 @@ func (s *state) chain(f *folder, e Entry) ([]*x509.Certificate, error) {
 		if chain, err = readCertificates(f, e.Files.FullChain); err != nil {
 			return nil, broken(e, err)
 		}
-		if !chain[0].Equal(cert) {
+		if !slices.ContainsFunc(chain, cert.Equal) {
 			return nil, broken(e, fmt.Errorf("the files %q and %q do not match", e.Files.Certificate, e.Files.FullChain))
+		}
+		if e.Broken == "" {
+			chain = findPath(cert, chain)
 		}
 	} else {
 		for at := e; at.CA != ""; {
@@ -171,6 +177,30 @@ func (s *state) chain(f *folder, e Entry) ([]*x509.Certificate, error) {
 		}
 	}
 	return chain, nil
+}
+
+// findPath returns the certificate and its issuers in order from those in a file, and leaves out what is beside the
+// path. When the path does not lead to a root, what is left stands behind it: then the file lacks something.
+func findPath(cert *x509.Certificate, file []*x509.Certificate) []*x509.Certificate {
+	path := []*x509.Certificate{cert}
+	var rest []*x509.Certificate
+	for _, c := range file {
+		if !c.Equal(cert) && !slices.ContainsFunc(rest, c.Equal) {
+			rest = append(rest, c)
+		}
+	}
+	for at := cert; !issued(at, at); {
+		i := slices.IndexFunc(rest, func(c *x509.Certificate) bool { return issued(c, at) })
+		switch {
+		case i < 0 && bytes.Equal(at.RawIssuer, at.RawSubject): // a self-signed one that is no CA
+			return path
+		case i < 0:
+			return append(path, rest...)
+		}
+		at = rest[i]
+		path, rest = append(path, at), slices.Delete(rest, i, i+1)
+	}
+	return path
 }
 
 // certificate reads the certificate of an entry and compares it with the manifest.
