@@ -90,7 +90,7 @@ func doctorFlags() []cli.Flag {
 		},
 		&cli.StringFlag{
 			Name: flagPasswordFile, Category: categoryPassword,
-			Usage: "read the password of a PFX or an encrypted key from `FILE` (- is standard input; else $" + envPFXPassword +
+			Usage: "read the password of a PFX or an encrypted key, one line, from `FILE` (- is standard input; else $" + envPFXPassword +
 				" or $" + envCAPassword + ", else a prompt)",
 		},
 	}

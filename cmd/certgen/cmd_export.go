@@ -113,11 +113,11 @@ func exportFlags() []cli.Flag {
 		pfxProfileFlag(),
 		&cli.StringFlag{
 			Name: flagPFXPasswordFile, Category: categoryPFX,
-			Usage: "read the password of the new PFX from `FILE` (- is standard input; else $" + envPFXPassword + ", else a prompt)",
+			Usage: "read the password of the new PFX, one line, from `FILE` (- is standard input; else $" + envPFXPassword + ", else a prompt)",
 		},
 		&cli.StringFlag{
 			Name: flagPasswordFile, Category: categoryPassword,
-			Usage: "read the pass phrase of the key in the folder from `FILE`, where it is encrypted (- is standard input; else $" +
+			Usage: "read the pass phrase, one line, of the key in the folder from `FILE`, where it is encrypted (- is standard input; else $" +
 				envCAPassword + ", else a prompt)",
 		},
 	}, envFlags()...)

@@ -33,7 +33,7 @@ func newInspectCmd(env *cliapp.Env, run func(context.Context, *cliapp.Env, inspe
 			"   certgen inspect pki/certs/my-device.cert.pfx --password-file pki/private/my-device.pfx.password",
 		Flags: append(readFlags(), &cli.StringFlag{
 			Name: flagPasswordFile, Category: categoryPassword,
-			Usage: "read the password of a PFX or an encrypted key from `FILE` (- is standard input; else $" + envPFXPassword +
+			Usage: "read the password of a PFX or an encrypted key, one line, from `FILE` (- is standard input; else $" + envPFXPassword +
 				" or $" + envCAPassword + ", else a prompt)",
 		}),
 		Before: cliapp.MinArgs(1, "FILE or NAME"),

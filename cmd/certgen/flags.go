@@ -175,7 +175,7 @@ func caKeyFlag() cli.Flag {
 func caKeyPasswordFlag() cli.Flag {
 	return &cli.StringFlag{
 		Name: flagCAKeyPasswordFile, Category: categoryIssuer,
-		Usage: "read the pass phrase of the CA's encrypted key or PFX from `FILE` (- is standard input; else $" +
+		Usage: "read the pass phrase, one line, of the CA's encrypted key or PFX from `FILE` (- is standard input; else $" +
 			envCAPassword + ", else a prompt)",
 	}
 }

@@ -58,7 +58,7 @@ func pfxFlags() []cli.Flag {
 		pfxProfileFlag(),
 		&cli.StringFlag{
 			Name: flagPFXPasswordFile, Category: categoryPFX,
-			Usage: "read the PFX password from `FILE` (- is standard input; else $" + envPFXPassword + ", else a random one)",
+			Usage: "read the PFX password, one line, from `FILE` (- is standard input; else $" + envPFXPassword + ", else a random one)",
 		},
 	}
 }

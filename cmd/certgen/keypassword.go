@@ -23,7 +23,7 @@ const (
 func keyPasswordFlag() cli.Flag {
 	return &cli.StringFlag{
 		Name: flagKeyPasswordFile, Category: categoryKey,
-		Usage: "encrypt the keys of new CAs with the pass phrase in `FILE` (- is standard input; else $" +
+		Usage: "encrypt the keys of new CAs with the pass phrase, one line, in `FILE` (- is standard input; else $" +
 			envKeyPassword + ", else they are not encrypted)",
 	}
 }

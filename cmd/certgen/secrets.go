@@ -48,7 +48,7 @@ func pfxPassword(ctx context.Context, env *cliapp.Env, file string) (string, err
 // newPFXPassword returns the password for a PFX that leaves the folder. Nobody
 // would know a random one.
 func newPFXPassword(ctx context.Context, env *cliapp.Env, file string) (string, error) {
-	secret, err := env.SecretContext(ctx, cliapp.SecretSource{File: file, Env: envPFXPassword, Prompt: "Password for the PFX"})
+	secret, err := env.SecretContext(ctx, cliapp.SecretSource{File: file, Env: envPFXPassword, Prompt: "Password for the PFX", Twice: true})
 	if errors.Is(err, cliapp.ErrNoSecret) {
 		return "", cliapp.Usagef("the PFX needs a password: give it by --%s FILE, by $%s or at a terminal", flagPFXPasswordFile, envPFXPassword)
 	}

@@ -26,8 +26,8 @@ type Env struct {
 	Getenv func(string) string
 	// Now is the clock.
 	Now func() time.Time
-	// ReadPassword reads one line from the terminal without echo. It is called
-	// only where InTTY is true.
+	// ReadPassword reads one line from the terminal without echo, io.EOF if the
+	// input ends before it. It is called only where InTTY is true.
 	ReadPassword func() ([]byte, error)
 }
 
@@ -42,7 +42,7 @@ func SystemEnv() *Env {
 		Getenv: os.Getenv,
 		Now:    time.Now,
 		ReadPassword: func() ([]byte, error) {
-			return term.ReadPassword(int(os.Stdin.Fd()))
+			return readPassword(int(os.Stdin.Fd()))
 		},
 	}
 }
