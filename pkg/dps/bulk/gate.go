@@ -2,6 +2,7 @@ package bulk
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -56,8 +57,30 @@ func (g *gate) passed() {
 	g.mu.Unlock()
 }
 
-// shut closes the gate after a refusal that may go away. It returns the refusal
-// itself when patience is at its end.
+// GaveUpError ends an import whose requests did not get through for too long. It
+// wraps the last refusal.
+type GaveUpError struct {
+	// Patience is how long the import would have gone on without any success:
+	// [Options.Patience], or less for a service that has never answered.
+	Patience time.Duration
+	// Answered is whether the service has ever answered.
+	Answered bool
+	Err      error
+}
+
+// Error returns one line.
+func (e *GaveUpError) Error() string {
+	if !e.Answered {
+		return fmt.Sprintf("no answer at all within %v: %v", e.Patience, e.Err)
+	}
+	return fmt.Sprintf("no success within %v: %v", e.Patience, e.Err)
+}
+
+// Unwrap returns the last refusal.
+func (e *GaveUpError) Unwrap() error { return e.Err }
+
+// shut closes the gate after a refusal that may go away. It returns a
+// *GaveUpError when patience would end before the next try.
 func (g *gate) shut(refusal error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -72,7 +95,7 @@ func (g *gate) shut(refusal error) error {
 		patience = min(patience, firstPatience)
 	}
 	if now.Sub(g.progress)+delay > patience {
-		return refusal
+		return &GaveUpError{Patience: patience, Answered: g.answered, Err: refusal}
 	}
 	if g.Shut(delay) {
 		g.failures++

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,6 +88,10 @@ func TestPatienceEnds(t *testing.T) {
 			report, err := bulk.Import(t.Context(), f, devices(100), &bulk.Options{Concurrency: 2, Patience: 5 * time.Minute})
 			if !errors.Is(err, dps.ErrThrottled) && !errors.Is(err, dps.ErrUnavailable) {
 				t.Fatalf("got %v", err)
+			}
+			var end *bulk.GaveUpError
+			if !errors.As(err, &end) || end.Patience != 5*time.Minute || !end.Answered || !strings.HasPrefix(err.Error(), "no success within 5m0s: ") {
+				t.Errorf("the end is %v", err)
 			}
 			if took := time.Since(began); took > 5*time.Minute || took < 4*time.Minute {
 				t.Errorf("gave up after %v", took)
