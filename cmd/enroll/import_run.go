@@ -11,7 +11,6 @@ import (
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
 	"github.com/dpskit/dpskit/pkg/dps"
 	"github.com/dpskit/dpskit/pkg/dps/bulk"
-	"github.com/dpskit/dpskit/pkg/dps/service"
 )
 
 func runImport(ctx context.Context, env *cliapp.Env, opts importOptions) error {
@@ -49,7 +48,7 @@ func runImport(ctx context.Context, env *cliapp.Env, opts importOptions) error {
 		}
 	}
 	progress := newManyProgress(env, ep.host)
-	report, err := bulk.Import(ctx, importTarget{client, ep}, source, opts.engine(state, progress))
+	report, err := bulk.Import(ctx, importTarget{client, ep, opts}, source, opts.engine(state, progress))
 	progress.clear()
 	var keysErr error
 	if err == nil && opts.KeysFile != "" && !opts.Connect.DryRun {
@@ -60,21 +59,9 @@ func runImport(ctx context.Context, env *cliapp.Env, opts importOptions) error {
 		return err
 	}
 	if opts.Connect.DryRun {
-		return dryImport(env, ep, report, err)
+		return dryImport(env, ep, opts, report, err)
 	}
 	return finishImport(env, opts, summaryOf(opts, ep.host, report), report, err, keysErr)
-}
-
-// importTarget is the service, or a dry run of it.
-type importTarget struct {
-	*service.Client
-	ep *endpoint
-}
-
-// BulkEnrollments prints the request of a dry run and takes it for done.
-func (t importTarget) BulkEnrollments(ctx context.Context, mode service.BulkMode, list []service.IndividualEnrollment) (service.BulkResult, error) {
-	result, err := t.Client.BulkEnrollments(ctx, mode, list)
-	return result, t.ep.finish(err)
 }
 
 // maxShown is how many faults or failures are shown; the rest is in the report.
@@ -182,6 +169,7 @@ func finishImport(env *cliapp.Env, opts importOptions, summary importSummary, re
 	}
 	switch {
 	case ended != nil:
+		ended = gaveUp(opts, ended)
 		env.Notef("%d of %d rows are done; %s does the others", summary.Rows-summary.Pending-summary.Failed, summary.Rows, opts.sameCommand())
 		return errors.Join(ended, err)
 	case err != nil:
@@ -190,6 +178,16 @@ func finishImport(env *cliapp.Env, opts importOptions, summary importSummary, re
 		return failedRows(env, opts, report, summary)
 	}
 	return nil
+}
+
+// gaveUp names the flag that ended the import, if one did. A service that never
+// answered is given up earlier, and a longer wait is no help.
+func gaveUp(opts importOptions, err error) error {
+	var end *bulk.GaveUpError
+	if errors.As(err, &end) && end.Patience == opts.Connect.Timeout {
+		return cliapp.WithHint(err, "--%s %v bounds how long the import goes on without any success: give more", flagTimeout, opts.Connect.Timeout)
+	}
+	return err
 }
 
 // noteEarlier says how many rows were not looked at again.
@@ -201,29 +199,22 @@ func noteEarlier(env *cliapp.Env, opts importOptions, summary importSummary) {
 	env.Notef("%d of %s were done by an earlier import; --%s does them again", summary.Earlier, plural(summary.Rows, "row"), flagRestart)
 }
 
-// failedRows shows the first failures and what to do about each kind.
+// failedRows shows the first failures and says what to do about each kind.
 func failedRows(env *cliapp.Env, opts importOptions, report *bulk.Report, summary importSummary) error {
 	err := cliapp.WithCode(fmt.Errorf("import %q: %d of %s failed; see %s", opts.label(), summary.Failed, plural(summary.Rows, "row"), opts.Report), cliapp.ExitPartial)
-	shown, exist, fixes := 0, 0, map[string]bool{}
+	showFailures(env, opts, report)
+	exist, fixes := 0, map[string]bool{}
 	for _, result := range report.Results {
-		if result.Outcome != bulk.Failed {
-			continue
-		}
-		exists := opts.IfExists == bulk.Fail && isExisting(result.Err)
-		if exists {
+		switch {
+		case result.Outcome != bulk.Failed:
+		case opts.IfExists == bulk.Fail && isExisting(result.Err):
 			exist++
+		default:
+			if e, ok := dps.Explain(result.Err); ok && !fixes[e.Fix] && len(fixes) < 3 {
+				fixes[e.Fix] = true
+				err = cliapp.WithHint(err, "%s: %s", e.What, e.Fix)
+			}
 		}
-		if shown++; shown > maxShown {
-			continue
-		}
-		env.Notef("%s:%d: %s", opts.label(), result.Line, strings.ReplaceAll(result.Err.Error(), "\n", " "))
-		if e, ok := dps.Explain(result.Err); ok && !exists && !fixes[e.Fix] && len(fixes) < 3 {
-			fixes[e.Fix] = true
-			err = cliapp.WithHint(err, "%s: %s", e.What, e.Fix)
-		}
-	}
-	if shown > maxShown {
-		env.Notef("… and more")
 	}
 	if exist > 0 {
 		err = cliapp.WithHint(err, "%s already there: --%s skip leaves such enrollments as they are, --%s update sets what the file gives", plural(exist, "row"), flagIfExists, flagIfExists)
@@ -234,11 +225,29 @@ func failedRows(env *cliapp.Env, opts importOptions, report *bulk.Report, summar
 	return cliapp.WithHint(err, "%s tries the failed rows once more", opts.sameCommand())
 }
 
+// showFailures shows the first rows that failed.
+func showFailures(env *cliapp.Env, opts importOptions, report *bulk.Report) {
+	shown := 0
+	for _, result := range report.Results {
+		if result.Outcome != bulk.Failed {
+			continue
+		}
+		if shown++; shown > maxShown {
+			env.Notef("… and more")
+			return
+		}
+		env.Notef("%s:%d: %s", opts.label(), result.Line, strings.ReplaceAll(result.Err.Error(), "\n", " "))
+	}
+}
+
+// codeEnrollmentExists is the service's code for a row that exists.
+const codeEnrollmentExists = 409201
+
 // isExisting tells the refusal of a row because its enrollment exists. Other
 // conflicts are about its certificate.
 func isExisting(err error) bool {
 	var refusal *dps.Error
-	return errors.As(err, &refusal) && refusal.Code == 409201
+	return errors.As(err, &refusal) && refusal.Code == codeEnrollmentExists
 }
 
 // sameCommand is how the import is gone on with: --restart would forget it.
@@ -247,14 +256,4 @@ func (o importOptions) sameCommand() string {
 		return "the same command without --" + flagRestart
 	}
 	return "the same command again"
-}
-
-// dryImport says what would be done.
-func dryImport(env *cliapp.Env, ep *endpoint, report *bulk.Report, ended error) error {
-	if ended != nil {
-		return ended
-	}
-	_, earlier := report.Count()
-	env.Notef("dry run: %s, of which an earlier import has done %d; nothing was sent", plural(len(report.Results), "row"), earlier)
-	return ep.end(nil, func() error { return nil })
 }
