@@ -34,6 +34,9 @@ type BulkError struct {
 	Code int
 	// Message is the service's explanation, cleaned to one line.
 	Message string
+	// TrackingID is that of the whole answer, for the service's support; it may be
+	// empty.
+	TrackingID string
 }
 
 // Error returns one line.
@@ -52,7 +55,7 @@ func (e *BulkError) As(target any) bool {
 }
 
 func (e *BulkError) dps() *dps.Error {
-	return &dps.Error{Op: fmt.Sprintf("bulk item %q", e.ID), StatusCode: e.Code / 1000, Code: e.Code, Message: e.Message}
+	return &dps.Error{Op: fmt.Sprintf("bulk item %q", e.ID), StatusCode: e.Code / 1000, Code: e.Code, Message: e.Message, TrackingID: e.TrackingID}
 }
 
 // BulkResult is the outcome of a bulk operation: everything that is not in
@@ -150,9 +153,10 @@ func sendBulk(ctx context.Context, c *Client, call *rest.Call, request rest.Requ
 		return BulkResult{}, rest.Unexpected(call, resp, "the answer is not the result of a bulk operation")
 	}
 	var result BulkResult
+	tracking := oneline.Clean(call.Clean(resp.Header.Get("x-ms-request-id")), 64)
 	for _, e := range answer.Errors {
 		result.Errors = append(result.Errors, &BulkError{ID: oneline.Clean(e.RegistrationID+e.EnrollmentGroupID, 128),
-			Code: e.ErrorCode, Message: call.Clean(e.ErrorStatus)})
+			Code: e.ErrorCode, Message: call.Clean(e.ErrorStatus), TrackingID: tracking})
 	}
 	if !*answer.IsSuccessful && len(result.Errors) == 0 {
 		return BulkResult{}, rest.Unexpected(call, resp, "the operation failed, and the answer does not say why")

@@ -34,6 +34,9 @@ func TestBulkEnrollments(t *testing.T) {
 	}
 	bad := result.Errors[0]
 	wantError(t, bad, dps.ErrConflict, 409201)
+	if bad.TrackingID == "" || !strings.Contains(bad.Error(), "[tracking "+bad.TrackingID+"]") {
+		t.Errorf("no tracking id in %v", bad)
+	}
 	if x, ok := dps.Explain(bad); !ok || !strings.Contains(x.What, "exists already") {
 		t.Errorf("explained as %+v", x)
 	}
