@@ -192,6 +192,7 @@ func (ep *endpoint) serviceWith(opts service.ClientOptions) (*service.Client, er
 		}
 		cred = service.Token(token)
 	}
+	opts.Lost = ep.waits.lost
 	opts.APIVersion, opts.HTTPClient, opts.Logger, opts.Now = ep.opts.APIVersion, ep.client, ep.opts.Logger, ep.now
 	return service.NewClient(ep.host, cred, &opts)
 }

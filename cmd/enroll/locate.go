@@ -89,7 +89,8 @@ func (ep *endpoint) subscription() (*arm.SubscriptionClient, error) {
 
 // armOptions are the options of every client of Azure Resource Manager.
 func (ep *endpoint) armOptions() *arm.ClientOptions {
-	opts := &arm.ClientOptions{HTTPClient: ep.client, Logger: ep.opts.Logger, APIVersion: ep.opts.ARMVersion, Timeout: ep.opts.Timeout}
+	opts := &arm.ClientOptions{HTTPClient: ep.client, Logger: ep.opts.Logger, APIVersion: ep.opts.ARMVersion, Timeout: ep.opts.Timeout,
+		Lost: ep.waits.lost}
 	if ep.emulator {
 		opts.Endpoint = "https://" + ep.host
 	} else if chosen, err := chooseCloud(ep.opts.Cloud, ep.host); err == nil { // else token has refused it

@@ -8,8 +8,9 @@ import (
 	"github.com/dpskit/dpskit/pkg/dps"
 )
 
-// waits is a transport that says why a command is slow: that the service asks
-// to slow down, or fails, so that the client waits before it tries again.
+// waits says why a command is slow: that the service asks to slow down, or
+// fails, or that nothing answers, so that the client waits before it tries again.
+// Answers it sees as a transport, lost ones the clients tell it.
 type waits struct {
 	env  *cliapp.Env
 	next http.RoundTripper
@@ -28,6 +29,14 @@ func (w *waits) RoundTrip(req *http.Request) (*http.Response, error) {
 		w.note(resp)
 	}
 	return resp, nil
+}
+
+// lost tells of a request without an answer that is going to be sent again.
+func (w *waits) lost(host, cause string) {
+	if w == nil || w.silent {
+		return
+	}
+	w.env.Notef("no usable answer from %s (%s): trying again", host, cause)
 }
 
 func (w *waits) note(resp *http.Response) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,5 +53,21 @@ func TestWaitsSayWhy(t *testing.T) {
 				t.Errorf("got %q, want %q", out.String(), tt.want)
 			}
 		})
+	}
+}
+
+func TestWaitsTellOfLostAnswers(t *testing.T) {
+	var out bytes.Buffer
+	w := &waits{env: &cliapp.Env{Err: &out}}
+	w.lost("h:1", "EOF\x1b[2J")
+	if want := "no usable answer from h:1 (EOF"; !strings.HasPrefix(out.String(), want) || strings.Contains(out.String(), "\x1b") ||
+		!strings.HasSuffix(out.String(), "): trying again\n") {
+		t.Errorf("got %q, want %q…", out.String(), want)
+	}
+	out.Reset()
+	(&waits{env: w.env, silent: true}).lost("h:1", "EOF")
+	(*waits)(nil).lost("h:1", "EOF")
+	if out.String() != "" {
+		t.Errorf("got %q", out.String())
 	}
 }

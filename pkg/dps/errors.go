@@ -162,6 +162,13 @@ var (
 	ErrUnexpectedAnswer = errors.New("unexpected answer")
 )
 
+// IsNotTLS reports whether err is, or wraps, that the other side speaks no TLS,
+// perhaps plain HTTP. Such a request is not sent again.
+func IsNotTLS(err error) bool {
+	var record tls.RecordHeaderError
+	return errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &record)
+}
+
 // IsUntrustedServer reports whether err is, or wraps, a failed check of the
 // server's certificate. Such a request is not sent again.
 func IsUntrustedServer(err error) bool {

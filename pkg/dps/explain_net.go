@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"syscall"
 )
@@ -52,11 +53,17 @@ func explainNoAnswer(err error, refusal *Error) (Explanation, bool) {
 			Why:  "the emulator is not running, or it listens on another port",
 			Fix:  "start it with `enroll emulator` and use the connection string that it prints",
 		}, true
-	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+	case errors.Is(err, http.ErrSchemeMismatch) || strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return Explanation{
 			What: "the server speaks HTTP, not HTTPS",
 			Why:  "the port is that of another server, such as the emulator's admin page",
 			Fix:  "use the HTTPS address that `enroll emulator` printed",
+		}, true
+	case IsNotTLS(err):
+		return Explanation{
+			What: "what listens at this port does not speak TLS, which HTTPS and MQTT over TLS begin with",
+			Why:  "the port is that of another server, or a proxy answers in its place",
+			Fix:  "check the host and its port",
 		}, true
 	case refusal != nil && strings.Contains(refusal.Message, "no CONNACK"):
 		return Explanation{
@@ -72,7 +79,13 @@ func explainNoAnswer(err error, refusal *Error) (Explanation, bool) {
 			Why:  "the host is another one, or a proxy or a sign-in page of the network answers in its place",
 			Fix:  "check the host name and the proxy settings",
 		}, true
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return Explanation{
+			What: "the answer was cut off on the way, each time that it was asked for",
+			Why:  "a proxy or firewall ends connections early, or the server was stopped or is overloaded; a change may nevertheless have happened",
+			Fix:  "look at the current state, then repeat; if it stays, look at what is between this machine and the host",
+		}, true
+	case errors.Is(err, context.DeadlineExceeded) && !isHangUp(err):
 		return Explanation{
 			What: "there was no result within the time allowed",
 			Why:  "the network or the service is slow; a change may nevertheless have happened",
@@ -98,7 +111,7 @@ func explainNoAnswer(err error, refusal *Error) (Explanation, bool) {
 
 // isHangUp reports a connection that stood and was then ended by the other side.
 func isHangUp(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) ||
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) ||
 		strings.HasSuffix(err.Error(), "connection lost")
 }
 

@@ -2,6 +2,7 @@ package dps_test
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -75,7 +76,9 @@ func TestExplain(t *testing.T) {
 		{"CONNACK 5", refusal(401, 0, "", "not authorized (CONNACK 5)"), "group key used as a device key"},
 		{"device at once", &dps.Error{StatusCode: 401, Code: 401000, Detail: "the device"}, "no enrollment for this id"},
 		{"hung up", &dps.Error{Err: io.EOF}, "8883"},
-		{"cut", &dps.Error{Err: io.ErrUnexpectedEOF}, "another protocol"},
+		{"cut", &dps.Error{Err: io.ErrUnexpectedEOF}, "cut off on the way"},
+		{"hung up until the time was up", &dps.Error{Err: errors.Join(io.EOF, context.DeadlineExceeded)}, "8883"},
+		{"no TLS", &dps.Error{Err: tls.RecordHeaderError{Msg: "first record"}}, "does not speak TLS"},
 		{"reset", &dps.Error{Err: &net.OpError{Op: "read", Err: syscall.ECONNRESET}}, "another protocol"},
 		{"lost", &dps.Error{Message: "connection lost", Err: errors.New("connection lost")}, "another protocol"},
 		{"no MQTT", &dps.Error{Message: "unexpected answer: the server does not speak MQTT", Err: dps.ErrUnexpectedAnswer}, "8883"},

@@ -96,6 +96,10 @@ type ClientOptions struct {
 	// Timeout bounds one operation with its retries; default five minutes. Prove
 	// is several operations.
 	Timeout time.Duration
+	// Lost, which may be nil, is called when a request got no usable answer and
+	// will be sent again, with one line that says why. It may be called by several
+	// goroutines at once.
+	Lost func(host, cause string)
 }
 
 // plane is the way to Azure Resource Manager that the clients share.
@@ -121,7 +125,7 @@ func newPlane(cred azcore.TokenCredential, opts *ClientOptions) (plane, *azarm.C
 	p := plane{host: host, now: opts.Now, config: rest.Config{
 		HTTPClient: opts.HTTPClient, Logger: opts.Logger, Now: opts.Now,
 		MaxRetries: opts.MaxRetries, RetryDelay: opts.RetryDelay, MaxRetryDelay: opts.MaxRetryDelay,
-		TryTimeout: opts.TryTimeout, Timeout: opts.Timeout,
+		TryTimeout: opts.TryTimeout, Timeout: opts.Timeout, Lost: opts.Lost,
 	}}
 	if p.now == nil {
 		p.now = time.Now

@@ -42,6 +42,10 @@ type ClientOptions struct {
 	// Timeout bounds one operation with its retries, a page of a list counting
 	// as one; default five minutes. The context may end it earlier.
 	Timeout time.Duration
+	// Lost, which may be nil, is called when a request got no usable answer and
+	// will be sent again, with one line that says why. It may be called by several
+	// goroutines at once.
+	Lost func(host, cause string)
 }
 
 // Client manages enrollments, enrollment groups and registration records of
@@ -67,7 +71,7 @@ func NewClient(host string, cred Credential, opts *ClientOptions) (*Client, erro
 	config := rest.Config{
 		HTTPClient: opts.HTTPClient, Logger: opts.Logger, Now: opts.Now,
 		MaxRetries: opts.MaxRetries, RetryDelay: opts.RetryDelay, MaxRetryDelay: opts.MaxRetryDelay,
-		TryTimeout: opts.TryTimeout, Timeout: opts.Timeout,
+		TryTimeout: opts.TryTimeout, Timeout: opts.Timeout, Lost: opts.Lost,
 	}
 	auth, err := cred.policy(host, opts.Now)
 	if err != nil {

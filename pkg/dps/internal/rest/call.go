@@ -31,6 +31,8 @@ type Call struct {
 	Secrets []dps.Secret
 
 	attempts  int
+	host      string
+	lost      error      // why the latest attempt had no answer, if not for lack of time
 	ambiguous bool       // an earlier attempt may have taken effect unnoticed
 	failed    *dps.Error // the latest refusal
 	delay     time.Duration
@@ -67,7 +69,11 @@ func (c Config) Start(ctx context.Context, call *Call) (context.Context, context
 	deadline, _ := ctx.Deadline()
 	retry.ShouldRetry = func(resp *http.Response, err error) bool {
 		if err != nil {
-			return call.MayRetry(0, err)
+			again := call.MayRetry(0, err)
+			if again && c.Lost != nil && call.attempts <= c.MaxRetries && ctx.Err() == nil {
+				c.Lost(call.host, call.Clean(err.Error()))
+			}
+			return again
 		}
 		// A delay beyond the deadline ends the call now, with the refusal as its
 		// error, not later with a bare timeout. ctx.Deadline is on the real clock.
@@ -111,6 +117,8 @@ func (c *Call) retryError(err error) bool {
 		return false
 	case errors.As(err, &name) && name.IsNotFound:
 		return false // a misspelt host does not appear within seconds
+	case dps.IsNotTLS(err):
+		return false
 	case c.Once:
 		return isDial(err)
 	}
@@ -119,10 +127,13 @@ func (c *Call) retryError(err error) bool {
 
 // record notes the outcome of one attempt.
 func (c *Call) record(refusal *dps.Error, err error) {
-	c.failed = refusal
+	c.failed, c.lost = refusal, nil
 	switch {
 	case err != nil:
 		c.ambiguous = c.ambiguous || !isDial(err)
+		if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+			c.lost = err
+		}
 	case refusal != nil:
 		c.ambiguous = c.ambiguous || refusal.StatusCode >= 500 || refusal.StatusCode == http.StatusRequestTimeout
 	}

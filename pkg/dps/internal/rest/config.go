@@ -39,6 +39,9 @@ type Config struct {
 	// Jitter returns numbers in [0,1); nil takes random ones. It spreads the
 	// delays that the server asked for, never below what was asked.
 	Jitter func() float64
+	// Lost, which may be nil, is called when a request without a usable answer is
+	// going to be sent again, with one line that says why.
+	Lost func(host, cause string)
 }
 
 // WithDefaults returns c with every default filled in.

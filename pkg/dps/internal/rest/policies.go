@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -22,6 +23,8 @@ type attempt struct{ config Config }
 func (a attempt) Do(req *policy.Request) (*http.Response, error) {
 	call, _ := callFrom(req.Raw().Context())
 	call.attempts++
+	call.host = req.Raw().URL.Host
+	lost := call.lost
 	call.delay = 0
 	start := time.Now()
 	resp, err := req.Next()
@@ -30,7 +33,9 @@ func (a attempt) Do(req *policy.Request) (*http.Response, error) {
 	if err == nil {
 		refusal = a.decode(call, resp)
 	}
-	call.record(refusal, err)
+	if call.record(refusal, err); err != nil && call.lost == nil {
+		call.lost = lost // the time was up, or the caller went: the attempt before says more
+	}
 	a.log(req.Raw(), call, resp, err, time.Since(start))
 	return resp, err
 }
@@ -154,6 +159,9 @@ func (outcome) Do(req *policy.Request) (*http.Response, error) {
 	if call.failed != nil && errors.Is(err, context.DeadlineExceeded) {
 		call.failed.Err = err // the refusal says more than the timeout
 		return nil, call.failed
+	}
+	if call.lost != nil && errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("%w; then the time was up: %w", call.lost, err)
 	}
 	text := call.Clean(err.Error())
 	return nil, &dps.Error{Op: call.Op, Attempts: call.attempts, Host: req.Raw().URL.Host, Message: text, Err: err}

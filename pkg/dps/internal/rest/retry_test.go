@@ -2,9 +2,11 @@ package rest_test
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -125,6 +127,10 @@ func TestRetriesEnd(t *testing.T) {
 		"final code":                    {answer: answer{status: 500, body: `{"code":500019}`}, call: rest.Call{FinalCodes: []int{500019}}, attempts: 1, want: dps.ErrUnavailable},
 		"no such host":                  {answer: answer{err: &net.OpError{Op: "dial", Err: &net.DNSError{IsNotFound: true}}}, attempts: 1, want: dps.ErrUnavailable},
 		"untrusted server":              {answer: answer{err: x509.UnknownAuthorityError{}}, attempts: 1, want: dps.ErrUntrustedServer},
+		"plain HTTP":                    {answer: answer{err: http.ErrSchemeMismatch}, attempts: 1, want: dps.ErrUnavailable},
+		"no TLS":                        {answer: answer{err: tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}}, attempts: 1, want: dps.ErrUnavailable},
+		"another host name":             {answer: answer{err: x509.HostnameError{Certificate: &x509.Certificate{}, Host: "h"}}, attempts: 1, want: dps.ErrUntrustedServer},
+		"cut off":                       {answer: answer{status: 200, body: `{"a":`}, attempts: 5, want: io.ErrUnexpectedEOF},
 		"nothing listens on loopback":   {answer: answer{err: &net.OpError{Op: "dial", Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}, Err: syscall.ECONNREFUSED}}, attempts: 1, want: dps.ErrUnavailable},
 		"nothing listens on other host": {answer: answer{err: &net.OpError{Op: "dial", Addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}, Err: syscall.ECONNREFUSED}}, attempts: 5, want: dps.ErrUnavailable},
 	} {

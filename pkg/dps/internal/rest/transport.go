@@ -94,8 +94,8 @@ func withOwnBody(req *http.Request) (*http.Request, error) {
 	return own, nil
 }
 
-// errCutOff is an unexpected answer that may be a better one the next time.
-var errCutOff = fmt.Errorf("%w: the JSON ends too early", dps.ErrUnexpectedAnswer)
+// errCutOff is an answer whose end was lost, as with a lost connection.
+var errCutOff = fmt.Errorf("the answer is cut off: %w", io.ErrUnexpectedEOF)
 
 // CheckWhole returns an error for the beginning of JSON, which is there when
 // something on the way loses the rest and makes up a length. Like a lost
