@@ -23,7 +23,13 @@ func (o importOptions) mayWrite(host string) (ownKeys []byte, err error) {
 	if o.Connect.DryRun {
 		return nil, nil
 	}
+	if err := folderExists(flagReport, o.Report); err != nil {
+		return nil, err
+	}
 	if o.KeysFile != "" {
+		if err := folderExists(flagKeysFile, o.KeysFile); err != nil {
+			return nil, err
+		}
 		ownKeys = o.ownKeys(host)
 		if err := cliapp.MayWrite(flagKeysFile, o.KeysFile, o.Force || ownKeys != nil); err != nil {
 			return nil, err
@@ -33,6 +39,22 @@ func (o importOptions) mayWrite(host string) (ownKeys []byte, err error) {
 		return ownKeys, cliapp.MayWrite(flagReport, o.Report, o.Force)
 	}
 	return ownKeys, nil
+}
+
+// folderExists finds out before anything is sent that a file could not be written.
+func folderExists(flag, path string) error {
+	dir := filepath.Dir(path)
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = cliapp.WithCode(fmt.Errorf("write --%s %q: there is no folder %q", flag, path, dir), cliapp.ExitNotFound)
+		return cliapp.WithHint(err, "make the folder, or name a file in another with --%s", flag)
+	case err != nil:
+		return fmt.Errorf("write --%s %q: %w", flag, path, err)
+	case !info.IsDir():
+		return cliapp.WithCode(fmt.Errorf("write --%s %q: %q is no folder", flag, path, dir), cliapp.ExitConflict)
+	}
+	return nil
 }
 
 // ownKeys returns the keys that an earlier run of this import has written, nil
