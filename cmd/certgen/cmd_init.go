@@ -263,7 +263,7 @@ func runInit(ctx context.Context, env *cliapp.Env, opts initOptions) error {
 	if opts.Alone {
 		made.next = nextCommand(opts.Dir, "intermediate")
 	}
-	return made.print(env, opts.commonOptions)
+	return made.printReplacing(env, opts.commonOptions, ws)
 }
 
 // explain says which flag helps.

@@ -85,12 +85,18 @@ func runIntermediate(ctx context.Context, env *cliapp.Env, opts intermediateOpti
 		return err
 	}
 	name := orDefault(opts.Name, ws.DefaultCA())
-	issued := []workspace.Issued{{Name: name, Bundle: ca.Bundle()}}
+	made := &result{Dir: opts.Dir}
+	cert, err := made.add(ws, name)
+	if err != nil {
+		return err
+	}
 	asked := issueOptions{Validity: opts.Options.Validity, ExpiryAsked: opts.ExpiryAsked}
-	return reportIssued(env, opts.commonOptions, asked, ws, issued, func(first certificate) []string {
-		if first.Name == ws.DefaultCA() {
-			return nextCommand(opts.Dir, "device", "my-device")
-		}
-		return nextCommand(opts.Dir, "device", "my-device", "--"+flagCA, first.Name)
-	})
+	noteShortened(env, opts.commonOptions, asked, ca.Bundle())
+	noteExpired(env, opts.commonOptions, ca.Certificate())
+	next := []string{"device", "my-device"}
+	if cert.Name != ws.DefaultCA() {
+		next = append(next, "--"+flagCA, cert.Name)
+	}
+	made.next = nextCommand(opts.Dir, next...)
+	return made.printReplacing(env, opts.commonOptions, ws)
 }

@@ -131,5 +131,8 @@ func renewed(env *cliapp.Env, opts renewOptions, ws *workspace.Workspace, name s
 	if done {
 		made.next = nextCommand(opts.Dir, "inspect", name)
 	}
+	if done {
+		return made.printReplacing(env, opts.commonOptions, ws)
+	}
 	return made.print(env, opts.commonOptions)
 }

@@ -14,7 +14,8 @@ type IntermediateOptions struct {
 	Name string
 	// CA is the name of the signing CA. Default: for the series the CA before it, else the root.
 	CA string
-	// Options describe the certificate. The default common name of a CA with its own name is that name.
+	// Options describe the certificate. The default common name is that of the CA that Force replaces; of a new CA with
+	// its own name it is that name.
 	Options pki.CAOptions
 	// Force moves a CA of that name, with everything issued by it, to the replaced folder.
 	Force bool
@@ -73,11 +74,17 @@ func (w *Workspace) makeIntermediate(ctx context.Context, opts IntermediateOptio
 	made *pki.Authority, name string, p parcel, err error,
 ) {
 	var k stored
+	o := opts.Options
 	err = w.view(ctx, func(f *folder) error {
 		var signer string
 		var err error
 		if name, signer, err = w.state.placeIntermediate(w.dir, opts); err != nil {
 			return fmt.Errorf("create intermediate ca: %w", err)
+		}
+		if old, ok := w.state.entries[name]; ok && o.CommonName == "" {
+			if cert, err := w.state.certificate(f, old); err == nil { // a damaged one has no say
+				o.CommonName = cert.Subject.CommonName
+			}
 		}
 		k, err = w.state.loadCA(f, w.dir, signer)
 		return err
@@ -89,7 +96,6 @@ func (w *Workspace) makeIntermediate(ctx context.Context, opts IntermediateOptio
 	if err != nil {
 		return nil, "", p, err
 	}
-	o := opts.Options
 	if _, series := seriesNumber(name); !series && o.CommonName == "" {
 		o.CommonName = name
 	}

@@ -18,8 +18,9 @@ type Workspace struct {
 	dir   string
 	hooks hooks
 
-	mu    sync.Mutex
-	state state
+	mu       sync.Mutex
+	state    state
+	replaced Replaced // by the last change
 }
 
 // state is what is known of the folder.
@@ -234,6 +235,7 @@ func (w *Workspace) update(ctx context.Context, now time.Time, fn func(d *draft)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.replaced = Replaced{}
 	made, err := makeFolder(w.dir)
 	if err != nil {
 		return fmt.Errorf("make workspace %q: %w", w.dir, cause(err))
@@ -326,6 +328,7 @@ func (w *Workspace) commit(ctx context.Context, f *folder, now time.Time, fn fun
 	if err != nil {
 		return err
 	}
+	w.replaced = d.whatMoved(w.dir)
 	w.state = state{entries: d.entries, manifest: info}
 	return nil
 }
