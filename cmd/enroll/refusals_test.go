@@ -135,7 +135,7 @@ var refusals = []struct {
 	{2, "individual create x --cert ''", "flag --cert has an empty value"},
 	{2, "individual create x --secondary-key-file key.txt", "--secondary-key-file goes with --primary-key-file"},
 	{2, "individual create x --primary-key-file short.txt", "--primary-key-file: a key has 16 to 64 bytes, this one 3"},
-	{2, "individual create x --primary-key-file dev.pem", "--primary-key-file: not base64"},
+	{2, "individual create x --primary-key-file dev.pem", "--primary-key-file: read secret"},
 	{2, "individual create x --primary-key-file empty.txt", "is empty"},
 	{3, "individual create x --primary-key-file nowhere.txt", "nowhere.txt"},
 	{2, "individual create x --storage-root-key AQID", "--storage-root-key goes with --endorsement-key"},
