@@ -278,7 +278,20 @@ function Get-CACertsStem([string]$name)
     {
         return ('azure-iot-test-only.' + $name)
     }
-    return $name
+    return ($name -replace ':', '%3A')
+}
+
+# The name in the folder of the certificate of a device: that of azure-iot-sdk-c or, with a prefix, that of iotedge.
+function Find-CACertsName([string]$deviceName, [string]$prefix)
+{
+    foreach ($name in @($deviceName, ($prefix + $deviceName)))
+    {
+        if ([IO.File]::Exists((Get-CACertsCertificatePath $name)))
+        {
+            return $name
+        }
+    }
+    throw ('There is no certificate "{0}" and no "{1}{0}" in {2}. certgen writes names that Windows cannot hold, such as con, in another way: take the files from there.' -f $deviceName, $prefix, (Get-CACertsPath 'certs'))
 }
 
 # The path of the certificate with a name in the folder, or of its full chain.
@@ -303,15 +316,22 @@ function Assert-CACertsSigner([string]$signer)
     }
 }
 
-# The choice between RSA and ECC is kept in a file, so that later calls need not repeat it.
-function Get-CACertsCertUseRsa()
+# The choice between RSA and ECC is kept in a file, so that later calls need not repeat it. Where that is missing, as
+# in a folder that another program made, a certificate of the folder tells: that of the signer, or the root.
+function Get-CACertsCertUseRsa([string]$name = 'root')
 {
     $file = Get-CACertsPath 'algorithmUsed.txt'
+    if ([IO.File]::Exists($file))
+    {
+        return ([IO.File]::ReadAllText($file).Trim() -eq 'rsa')
+    }
+    $file = Get-CACertsCertificatePath $name
     if (-not [IO.File]::Exists($file))
     {
         return $false
     }
-    return ([IO.File]::ReadAllText($file).Trim() -eq 'rsa')
+    $certificate = New-Object -TypeName System.Security.Cryptography.X509Certificates.X509Certificate2 -ArgumentList $file
+    return ($certificate.PublicKey.Oid.Value -eq '1.2.840.113549.1.1.1')
 }
 
 function Get-CACertsKeyFlags([bool]$useRsa)
@@ -342,7 +362,7 @@ function New-CACertsSigned([string]$command, [string]$subject, [string[]]$names,
     $ca = Resolve-CACertsSigner $signer
     $days = Get-CACertsSetting 'DEFAULT_VALIDITY_DAYS' '30'
     Write-CACertsWarning ('Generating certificate CN={0} which is for prototyping, NOT PRODUCTION. It will expire in {1} days.' -f $subject, $days)
-    $flags = @('--ca', $ca, '--force') + (Get-CACertsPfxFlags) + (Get-CACertsKeyFlags (Get-CACertsCertUseRsa))
+    $flags = @('--ca', $ca, '--force') + (Get-CACertsPfxFlags) + (Get-CACertsKeyFlags (Get-CACertsCertUseRsa $ca))
     foreach ($name in $names)
     {
         $flags += @('--name', $name)
@@ -435,7 +455,8 @@ function New-CACertsCertChain([Parameter(Mandatory = $true)][ValidateSet('rsa', 
     .PARAMETER algorithm
     The kind of the keys of all further certificates: rsa or ecc.
     .PARAMETER rootPrivateKeyPassword
-    The pass phrase of the key. Without it the environment variable ROOT_CA_PASSWORD counts, else it is 1234.
+    The pass phrase of the key. Without it the environment variable ROOT_CA_PASSWORD counts, else it is 1234. If both
+    are given, the folder keeps the key with that of ROOT_CA_PASSWORD, which all functions that sign with the root use.
 #>
 function Install-RootCACertificate(
     [Parameter(Position = 0, Mandatory = $true)][string]$rootCAFile,
@@ -449,10 +470,17 @@ function Install-RootCACertificate(
     {
         $password = Get-CACertsSetting 'ROOT_CA_PASSWORD' '1234'
     }
+    # Another pass phrase than the one given is for the owner of the CA to choose.
+    $kept = Get-CACertsSetting 'ROOT_CA_PASSWORD' $password
     $certificate = (Resolve-Path -LiteralPath $rootCAFile).ProviderPath
     $key = (Resolve-Path -LiteralPath $rootCAKeyFile).ProviderPath
-    $secrets = @{ 'CERTGEN_CA_PASSWORD' = $password; 'CERTGEN_KEY_PASSWORD' = $password }
+    $secrets = @{ 'CERTGEN_CA_PASSWORD' = $password; 'CERTGEN_KEY_PASSWORD' = $kept }
     New-CACertsAuthorities @('--ca-cert', $certificate, '--ca-key', $key) $algorithm $secrets
+    if ($kept -ne (Get-CACertsSetting 'ROOT_CA_PASSWORD' '1234'))
+    {
+        Write-Warning ('The key of the root keeps its password. Before you sign with the root, as ' +
+            'New-CACertsVerificationCert does, run: $env:ROOT_CA_PASSWORD = "..."')
+    }
     Write-Host 'Success'
 }
 
@@ -635,13 +663,14 @@ function New-CACertsEdgeServer(
 function Write-CACertsCertificatesToEnvironment([string]$deviceName, [string]$iothubName, [bool]$useIntermediate)
 {
     $ErrorActionPreference = 'Stop'
-    $chain = [IO.File]::ReadAllText((Get-CACertsCertificatePath $deviceName '-full-chain.cert.pem'))
-    $key = [IO.File]::ReadAllText((Get-CACertsKeyPath $deviceName))
+    $name = Find-CACertsName $deviceName 'iot-device-'
+    $chain = [IO.File]::ReadAllText((Get-CACertsCertificatePath $name '-full-chain.cert.pem'))
+    $key = [IO.File]::ReadAllText((Get-CACertsKeyPath $name))
     $env:IOTHUB_CA_X509_PUBLIC = $chain -replace '\r?\n', "`r`n"
     $env:IOTHUB_CA_X509_PRIVATE_KEY = $key -replace '\r?\n', "`r`n"
     $env:IOTHUB_CA_CONNECTION_STRING_TO_DEVICE = 'HostName={0};DeviceId={1};x509=true' -f $iothubName, $deviceName
     $env:IOTHUB_CA_USE_ECC = '1'
-    if (Get-CACertsCertUseRsa)
+    if (Get-CACertsCertUseRsa $name)
     {
         $env:IOTHUB_CA_USE_ECC = '0'
     }
@@ -656,11 +685,12 @@ function Write-CACertsCertificatesToEnvironment([string]$deviceName, [string]$io
 function Write-CACertsCertificatesForEdgeDevice([string]$deviceName)
 {
     $ErrorActionPreference = 'Stop'
+    $name = Find-CACertsName $deviceName 'iot-edge-device-'
     foreach ($kind in @('.cert.pem', '-full-chain.cert.pem'))
     {
-        [IO.File]::Copy((Get-CACertsCertificatePath $deviceName $kind), (Get-CACertsCertificatePath 'new-edge-device' $kind), $true)
+        [IO.File]::Copy((Get-CACertsCertificatePath $name $kind), (Get-CACertsCertificatePath 'new-edge-device' $kind), $true)
     }
-    [IO.File]::Copy((Get-CACertsKeyPath $deviceName), (Get-CACertsKeyPath 'new-edge-device'), $true)
+    [IO.File]::Copy((Get-CACertsKeyPath $name), (Get-CACertsKeyPath 'new-edge-device'), $true)
     Write-Host 'Success'
 }
 

@@ -197,6 +197,65 @@ func TestPowerShellInstallRoot(t *testing.T) {
 	checkSame(t, before, files(t, c.dir))
 }
 
+// The root signs with the pass phrase that ROOT_CA_PASSWORD has, as with certGen.sh; else it is said.
+func TestPowerShellInstallRootPassword(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, setting, kept string
+	}{
+		{"password alone", "", "their secret"},
+		{"password and setting", "mine", "mine"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := call{dir: t.TempDir(), env: []string{"FORCE_NO_PROD_WARNING=1", "ROOT_CA_PASSWORD=" + tt.setting}}
+			rootFixture(t, c.dir, "their secret")
+			r := c.mustPowerShell(t, "Install-RootCACertificate ca.pem key.pem ecc 'their secret'")
+			if says := strings.Contains(r.stdout, `$env:ROOT_CA_PASSWORD = "..."`); says != (tt.setting == "") {
+				t.Errorf("what to set is said: %t\n%s", says, r.stdout)
+			}
+			checkEncrypted(t, filepath.Join(c.dir, "private/azure-iot-test-only.root.ca.key.pem"), tt.kept)
+			if r := c.powerShell(t, "New-CACertsVerificationCert CODE"); (r.code == 0) != (tt.setting != "") {
+				t.Errorf("exit code %d\n%s", r.code, r.stderr)
+			}
+			c.mustPowerShell(t, "$env:ROOT_CA_PASSWORD = '"+tt.kept+"'", "New-CACertsVerificationCert CODE")
+		})
+	}
+}
+
+// The files of a device are found under the name of either copy.
+func TestPowerShellFindsDevice(t *testing.T) {
+	t.Parallel()
+	c := call{dir: t.TempDir(), env: []string{"CERTGEN_COPY=iotedge"}}
+	c.mustPowerShell(t, "New-CACertsCertChain ecc", "New-CACertsDevice a:b", "New-CACertsEdgeDevice gw",
+		"Write-CACertsCertificatesForEdgeDevice gw", "Write-CACertsCertificatesToEnvironment a:b hub $true",
+		"[IO.File]::WriteAllText((Join-Path (Get-Location) 'public'), $env:IOTHUB_CA_X509_PUBLIC)")
+	if got := certificate(t, filepath.Join(c.dir, "certs/new-edge-device.cert.pem")); got.Subject.CommonName != "gw.ca" {
+		t.Errorf("the device is %q", got.Subject)
+	}
+	if got := certificates(t, filepath.Join(c.dir, "public")); got[0].Subject.CommonName != "a:b" {
+		t.Errorf("IOTHUB_CA_X509_PUBLIC is of %q", got[0].Subject)
+	}
+	for _, line := range []string{"Write-CACertsCertificatesForEdgeDevice nobody", "Write-CACertsCertificatesToEnvironment nobody hub $true"} {
+		if r := c.powerShell(t, line); r.code == 0 || !strings.Contains(r.stdout+r.stderr, `There is no certificate "nobody"`) {
+			t.Errorf("%s: exit code %d\n%s", line, r.code, r.stdout+r.stderr)
+		}
+	}
+}
+
+// A folder without the choice of the algorithm gets keys like those of its CAs.
+func TestPowerShellAlgorithm(t *testing.T) {
+	t.Parallel()
+	for keyType, want := range map[string]pki.KeyType{"ec-p384": pki.KeyECP256, "rsa-2048": pki.KeyRSA4096} {
+		c := call{dir: t.TempDir(), env: []string{"CERTGEN_KEY_TYPE=" + keyType}}
+		c.must(t, "create_root_and_intermediate")
+		c.mustPowerShell(t, "New-CACertsEdgeDeviceIdentity dev")
+		cert := certificate(t, filepath.Join(c.dir, "certs/iot-edge-device-identity-dev.cert.pem"))
+		if got, err := pki.KeyTypeOf(cert.PublicKey); err != nil || got != want {
+			t.Errorf("below %s: key type %q, %v, want %q", keyType, got, err, want)
+		}
+	}
+}
+
 // What is wrong is refused before anything is written.
 func TestPowerShellRefuses(t *testing.T) {
 	t.Parallel()

@@ -49,7 +49,8 @@ export const commands = {
     const type = named.get('typename') ?? args[0]
     if (!/\.X509Certificate2$/.test(type)) fail(`unknown class ${type}`)
     const certificate = new X509Certificate(fs.readFileSync(named.get('argumentlist')))
-    return [{ subject: certificate.subject.split('\n').reverse().join(', '), thumbprint: certificate.fingerprint.replaceAll(':', '') }]
+    const rsa = certificate.publicKey.asymmetricKeyType === 'rsa'
+    return [{ publickey: { oid: { value: rsa ? '1.2.840.113549.1.1.1' : '1.2.840.10045.2.1' } }, subject: certificate.subject.split('\n').reverse().join(', '), thumbprint: certificate.fingerprint.replaceAll(':', '') }]
   },
   'out-null': () => [],
   'remove-item': (_, named) => {
