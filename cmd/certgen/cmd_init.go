@@ -276,7 +276,7 @@ func (opts initOptions) explain(err error) error {
 	case wrongDate:
 		return cliapp.WithHint(err, "a root that is not valid now signs nothing: change --%s, --%s or --%s, or make the root alone by --%s 0",
 			flagNotBefore, flagNotAfter, flagDays, flagIntermediates)
-	case errors.Is(err, pki.ErrPathLen) && opts.CACert != "":
+	case (errors.Is(err, pki.ErrPathLen) || errors.Is(err, pki.ErrPathLenTooLarge)) && opts.CACert != "":
 		return cliapp.WithHint(err, "make fewer CAs below that root by --%s, or give another one by --%s", flagIntermediates, flagCACert)
 	}
 	return err

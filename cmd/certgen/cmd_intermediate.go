@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/urfave/cli/v2"
 
@@ -81,6 +82,10 @@ func runIntermediate(ctx context.Context, env *cliapp.Env, opts intermediateOpti
 		Name: opts.Name, CA: opts.CA, Options: opts.Options, Force: opts.Force,
 		Passphrase: caPassphrase(ctx, env, opts.CAPasswordFile, signer), KeyPassphrase: keyPassphrase, PFX: pfx,
 	})
+	if errors.Is(err, pki.ErrPathLenTooLarge) {
+		return cliapp.WithCode(cliapp.WithHint(err, "give a smaller --%s, or leave it out: the CAs above limit it all the same",
+			flagPathLen), cliapp.ExitUsage)
+	}
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,8 @@ type CAOptions struct {
 	CommonName string
 	KeyType    KeyType
 	Validity   Validity
-	// MaxPathLen is how many further CAs may stand between this one and a leaf; nil means no limit.
+	// MaxPathLen is how many further CAs may stand between this one and a leaf; nil means no limit. More than the path
+	// lengths of the issuers leave is refused ([ErrPathLenTooLarge]).
 	MaxPathLen *int
 	// PermittedDNSNames and PermittedIPRanges are the only names that servers below the CA may have; a DNS name
 	// permits itself and every name below it. When either is given, a kind of which nothing is permitted is excluded
@@ -163,11 +164,37 @@ func checkPathLen(chain []*x509.Certificate, extra int) error {
 	for i, cert := range chain {
 		limit, ok := pathLen(cert)
 		if below := i + 1 + extra; ok && below > limit {
-			return fmt.Errorf("certificate %q: %w: its path length %d leaves no room for %d CAs below it",
-				subjectName(cert), ErrPathLen, limit, below)
+			return fmt.Errorf("certificate %q: %w: its path length %d leaves no room for %s below it",
+				subjectName(cert), ErrPathLen, limit, countCAs(below))
 		}
 	}
 	return nil
+}
+
+func countCAs(n int) string {
+	if n == 1 {
+		return "a CA"
+	}
+	return fmt.Sprintf("%d CAs", n)
+}
+
+// checkRoom checks that a CA below issuers, the nearest first, can have as many CAs below it as its path length says
+// (RFC 5280 section 4.2.1.9).
+func (o *CAOptions) checkRoom(issuers []*x509.Certificate) error {
+	if o.MaxPathLen == nil {
+		return nil
+	}
+	most, by := *o.MaxPathLen, (*x509.Certificate)(nil)
+	for i, cert := range issuers {
+		if limit, ok := pathLen(cert); ok && limit-i-1 < most {
+			most, by = limit-i-1, cert
+		}
+	}
+	if by == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %d, and the path length %d of %q leaves %d at most", ErrPathLenTooLarge, *o.MaxPathLen,
+		by.MaxPathLen, subjectName(by), most)
 }
 
 // pathLen returns the path length constraint of a CA, if it has one.

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"fmt"
 	"math/big"
 	"slices"
 	"strings"
@@ -69,7 +70,7 @@ func TestPathLength(t *testing.T) {
 		"intermediate": second(zero.NewIntermediate(nil)),
 		"edge ca":      second(zero.Issue(pki.IssueRequest{Profile: pki.ProfileEdgeCA, CommonName: "gw"})),
 	} {
-		if !errors.Is(err, pki.ErrNotCA) || !strings.Contains(err.Error(), "path length 0 leaves no room for 1 CAs") {
+		if !errors.Is(err, pki.ErrNotCA) || !strings.Contains(err.Error(), "path length 0 leaves no room for a CA") {
 			t.Errorf("%s below path length 0: got %v, want ErrNotCA with the reason", name, err)
 		}
 	}
@@ -83,6 +84,47 @@ func TestPathLength(t *testing.T) {
 	}
 	if _, err := pki.NewRoot(&pki.CAOptions{MaxPathLen: pathLen(-1)}); err == nil {
 		t.Error("a negative path length was taken")
+	}
+}
+
+// A CA cannot promise more room than those above it leave.
+func TestPathLengthTooLarge(t *testing.T) {
+	three := mustRoot(t, &pki.CAOptions{MaxPathLen: pathLen(3)})
+	free, err := three.NewIntermediate(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tight, err := free.NewIntermediate(&pki.CAOptions{MaxPathLen: pathLen(1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name string
+		ca   *pki.Authority
+		most int // -1: no limit
+	}{
+		{"below a root without limit", mustRoot(t, nil), -1},
+		{"below the limit", three, 2},
+		{"two below the limit", free, 1},
+		{"below the smaller of two limits", tight, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.most < 0 {
+				if _, err := tt.ca.NewIntermediate(&pki.CAOptions{MaxPathLen: pathLen(100)}); err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if _, err := tt.ca.NewIntermediate(&pki.CAOptions{MaxPathLen: pathLen(tt.most)}); err != nil {
+				t.Error(err)
+			}
+			_, err := tt.ca.NewIntermediate(&pki.CAOptions{MaxPathLen: pathLen(tt.most + 1)})
+			want := fmt.Sprintf("leaves %d at most", tt.most)
+			if !errors.Is(err, pki.ErrPathLenTooLarge) || !strings.Contains(err.Error(), want) {
+				t.Errorf("path length %d = %v, want ErrPathLenTooLarge and %q", tt.most+1, err, want)
+			}
+		})
 	}
 }
 

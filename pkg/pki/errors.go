@@ -20,6 +20,8 @@ var (
 	ErrNotCA = errors.New("the certificate may not sign certificates")
 	// ErrPathLen means that a path length leaves no room for one more CA. It is also an [ErrNotCA].
 	ErrPathLen = fmt.Errorf("%w", ErrNotCA)
+	// ErrPathLenTooLarge means that a new CA is to have a larger path length than those above it leave.
+	ErrPathLenTooLarge = errors.New("the path length is too large")
 	// ErrExpired means that a certificate ended before the time in question.
 	ErrExpired = errors.New("the certificate has expired")
 	// ErrNotYetValid means that a certificate begins after the time in question.

@@ -81,6 +81,11 @@ func issue(a *Authority, req IssueRequest, ca *CAOptions) (*Bundle, error) {
 		}
 		issuers = a.Chain()
 	}
+	if ca != nil {
+		if err := ca.checkRoom(issuers); err != nil {
+			return nil, err
+		}
+	}
 	tmpl, err := req.template(now, issuers)
 	if err != nil {
 		return nil, err
