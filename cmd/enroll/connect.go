@@ -102,7 +102,7 @@ func connect(env *cliapp.Env, opts connectOptions) (*endpoint, error) {
 		return nil, err
 	}
 	ep.client = httpClient(ep.roots)
-	ep.waits = &waits{env: env, next: ep.client.Transport}
+	ep.waits = &waits{env: env, next: ep.client.Transport, timeout: opts.Timeout}
 	ep.client.Transport = ep.waits
 	if opts.DryRun {
 		ep.dryRun = &dryRun{env: env, format: opts.Output, next: ep.client.Transport}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 
@@ -14,6 +15,8 @@ import (
 type waits struct {
 	env  *cliapp.Env
 	next http.RoundTripper
+	// timeout is what --timeout allows; 0 if it does not matter.
+	timeout time.Duration
 	// silent leaves it to the command to say so.
 	silent bool
 }
@@ -43,6 +46,9 @@ func (w *waits) note(resp *http.Response) {
 	asks := ""
 	if delay, ok := dps.ParseRetryAfter(resp.Header.Get("Retry-After"), w.reference(resp)); ok && delay > 0 {
 		asks = " and asks to wait " + delay.Round(time.Second).String()
+		if w.timeout > 0 && delay >= w.timeout {
+			asks += fmt.Sprintf(", longer than --%s %s", flagTimeout, w.timeout)
+		}
 	}
 	w.env.Notef("%s answers %d %s%s", resp.Request.URL.Host, resp.StatusCode, http.StatusText(resp.StatusCode), asks)
 }

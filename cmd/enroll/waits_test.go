@@ -30,9 +30,10 @@ func TestWaitsSayWhy(t *testing.T) {
 		{"an accepted operation", 202, http.Header{"Retry-After": {"3"}}, ""},
 		{"not found", 404, nil, ""},
 		{"seconds", 429, http.Header{"Retry-After": {"7"}}, "h:1 answers 429 Too Many Requests and asks to wait 7s\n"},
+		{"beyond the time", 429, http.Header{"Retry-After": {"90"}}, "h:1 answers 429 Too Many Requests and asks to wait 1m30s, longer than --timeout 1m0s\n"},
 		{"a date by the server's clock", 429, http.Header{"Retry-After": {"Fri, 02 Jan 2026 03:05:10 GMT"}, "Date": {"Fri, 02 Jan 2026 03:05:00 GMT"}},
 			"h:1 answers 429 Too Many Requests and asks to wait 10s\n"},
-		{"a date without the server's clock", 429, http.Header{"Retry-After": {"Fri, 02 Jan 2026 03:05:05 GMT"}}, "h:1 answers 429 Too Many Requests and asks to wait 1m0s\n"},
+		{"a date without the server's clock", 429, http.Header{"Retry-After": {"Fri, 02 Jan 2026 03:05:05 GMT"}}, "h:1 answers 429 Too Many Requests and asks to wait 1m0s, longer than --timeout 1m0s\n"},
 		{"garbage", 429, http.Header{"Retry-After": {"soon\x1b[2J"}}, "h:1 answers 429 Too Many Requests\n"},
 		{"zero", 429, http.Header{"Retry-After": {"0"}}, "h:1 answers 429 Too Many Requests\n"},
 		{"unavailable", 503, nil, "h:1 answers 503 Service Unavailable\n"},
@@ -44,7 +45,7 @@ func TestWaitsSayWhy(t *testing.T) {
 			if tt.header == nil {
 				tt.header = http.Header{}
 			}
-			w := &waits{env: &cliapp.Env{Err: &out, Now: func() time.Time { return now }}, next: answer{&http.Response{StatusCode: tt.status, Header: tt.header}}}
+			w := &waits{env: &cliapp.Env{Err: &out, Now: func() time.Time { return now }}, timeout: time.Minute, next: answer{&http.Response{StatusCode: tt.status, Header: tt.header}}}
 			resp, err := w.RoundTrip(&http.Request{URL: &url.URL{Host: "h:1", Path: "/secret"}})
 			if err != nil || resp.StatusCode != tt.status {
 				t.Fatal(resp, err)

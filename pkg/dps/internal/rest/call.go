@@ -3,9 +3,11 @@ package rest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -77,7 +79,15 @@ func (c Config) Start(ctx context.Context, call *Call) (context.Context, context
 		}
 		// A delay beyond the deadline ends the call now, with the refusal as its
 		// error, not later with a bare timeout. ctx.Deadline is on the real clock.
-		return call.MayRetry(resp.StatusCode, nil) && time.Until(deadline) > call.delay
+		if !call.MayRetry(resp.StatusCode, nil) || call.attempts > c.MaxRetries {
+			return false
+		}
+		left := time.Until(deadline)
+		if left <= call.delay && call.failed != nil {
+			call.failed.Message = strings.TrimPrefix(fmt.Sprintf("%s; not tried again, because the wait of %s that it asks for is longer than what is left of the time allowed (%s)",
+				call.failed.Message, call.failed.RetryAfter.Round(time.Second), max(left, 0).Round(time.Second)), "; ")
+		}
+		return left > call.delay
 	}
 	return context.WithValue(policy.WithRetryOptions(ctx, retry), callKey{}, call), cancel
 }

@@ -187,6 +187,13 @@ func TestDeadlineEndsRetries(t *testing.T) {
 			if took := time.Since(start); took != 0 {
 				t.Errorf("took %v", took)
 			}
+			if want := "the wait of 30s that it asks for is longer than what is left of the time allowed (10s)"; !strings.Contains(err.Error(), want) {
+				t.Errorf("%v does not say %q", err, want)
+			}
+			_, err = get(ctx, newClient(s, func(c *rest.Config) { c.MaxRetries = -1 }), &rest.Call{Op: "o"})
+			if strings.Contains(err.Error(), "not tried again") {
+				t.Errorf("without retries: %v", err)
+			}
 		})
 	})
 	t.Run("the refusal outlives the deadline", func(t *testing.T) {
