@@ -73,10 +73,11 @@ func importHelp() string {
 		"when the service asks to slow down, all wait. The report says what became of each row. Interrupted\n" +
 		"or not, the same command again (without --restart, which forgets what was done) does what is left and\n" +
 		"nothing twice, and completes its file of keys: beside the report is a file .state that knows what is\n" +
-		"done. A process that is killed leaves only that, and no report. The exit code is 8 if some rows failed.\n\n" +
+		"done. An import that is killed leaves only that, and no new report. The exit code is 8 if some rows failed.\n\n" +
 		"   enroll individual import devices.csv\n" +
 		"   enroll individual import devices.csv --if-exists update --keys-file keys.csv\n" +
-		"   enroll individual import devices.jsonl --allocation-policy static --iot-hub my-hub.azure-devices.net\n\n" +
+		"   enroll individual import devices.jsonl --allocation-policy static --iot-hub my-hub.azure-devices.net\n" +
+		"   enroll individual import - --format csv --report devices.report.csv < devices.csv\n\n" +
 		"A JSON file has one enrollment a line, with the names of the service API; certificateFile and\n" +
 		"primaryKeyFile name files. A CSV file has a header with some of these columns, in any order,\n" +
 		"separated by commas, semicolons or tabs; only registrationId is required:\n\n")
@@ -123,6 +124,11 @@ func importOptionsFrom(c *cli.Context, env *cliapp.Env) (importOptions, error) {
 	settings.apply(enrollment.Of(&opts.Defaults))
 	if c.Bool(flagSymmetricKey) {
 		opts.Defaults.Attestation = service.SymmetricKeys("", "")
+	}
+	for flag, file := range map[string]string{flagReport: opts.Report, flagKeysFile: opts.KeysFile} {
+		if file == stdinFile {
+			return opts, cliapp.Usagef("invalid --%s %q: want the name of a file", flag, file)
+		}
 	}
 	if opts.Report == "" && opts.File == stdinFile && !opts.Connect.DryRun {
 		return opts, cliapp.Usagef("give --%s FILE: a report of standard input has no name of its own", flagReport)
