@@ -153,5 +153,12 @@ func changeText(d enrollment.Difference) string {
 		}
 		return s
 	}
+	switch {
+	case d.Before != d.After:
+	case strings.HasPrefix(d.Before, "("): // there is nothing to see of it
+		return d.Member + ": differs " + d.Before
+	default:
+		return d.Member + ": " + d.Before + ", its hidden part differs"
+	}
 	return d.Member + ": " + name(d.Before) + " -> " + name(d.After)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/dpskit/dpskit/pkg/dps"
 	"github.com/dpskit/dpskit/pkg/dps/dpstest"
 	"github.com/dpskit/dpskit/pkg/dps/emulator"
+	"github.com/dpskit/dpskit/pkg/dps/enrollment"
 	"github.com/dpskit/dpskit/pkg/dps/service"
 )
 
@@ -203,5 +204,18 @@ func TestUpdateKeepsMembersOfTheFuture(t *testing.T) {
 	}
 	if len(before.Unknown) != 1 || before.Capabilities != nil {
 		t.Error("the object that was read was changed")
+	}
+}
+
+func TestChangeText(t *testing.T) {
+	for want, d := range map[string]enrollment.Difference{
+		`a: "x" -> "y"`:                   {Member: "a", Before: `"x"`, After: `"y"`},
+		`a: (not set) -> "y"`:             {Member: "a", After: `"y"`},
+		"k: differs (hidden)":             {Member: "k", Before: "(hidden)", After: "(hidden)"},
+		"w: h?R, its hidden part differs": {Member: "w", Before: "h?R", After: "h?R"},
+	} {
+		if got := changeText(d); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }

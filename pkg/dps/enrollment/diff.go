@@ -18,7 +18,8 @@ type Difference struct {
 	// Member is the name of the member, with those around it.
 	Member string `json:"member"`
 	// Before and After are the values as JSON or a description, "" for none.
-	// Keys are never shown, nor is the query of a webhook.
+	// Keys are never shown, nor is the query of a webhook: where only that differs,
+	// both are the same.
 	Before string `json:"before"`
 	After  string `json:"after"`
 }
@@ -41,9 +42,32 @@ func Diff[T Object](before, after T) []Difference {
 		if reflect.DeepEqual(normal(name, a[name]), normal(name, b[name])) || sameAllocation(name, a, b) {
 			continue
 		}
+		if inner := webhookDiff(name, a[name], b[name]); inner != nil {
+			list = append(list, inner...)
+			continue
+		}
 		list = append(list, Difference{Member: name, Before: show(name, a[name]), After: show(name, b[name])})
 	}
 	return append(attestationDiff(*Of(&before).Attestation, *Of(&after).Attestation), list...)
+}
+
+// webhookDiff names the members of a custom allocation that differ, where both
+// sides have one; else nil.
+func webhookDiff(name string, before, after any) []Difference {
+	a, _ := before.(map[string]any)
+	b, _ := after.(map[string]any)
+	if name != "customAllocationDefinition" || a == nil || b == nil {
+		return nil
+	}
+	names := slices.AppendSeq(slices.Collect(maps.Keys(a)), maps.Keys(b))
+	slices.Sort(names)
+	var list []Difference
+	for _, member := range slices.Compact(names) {
+		if !reflect.DeepEqual(a[member], b[member]) {
+			list = append(list, Difference{Member: name + "." + member, Before: show(member, a[member]), After: show(member, b[member])})
+		}
+	}
+	return list
 }
 
 // plainMembers are the members of the JSON form but for the attestation.
@@ -155,6 +179,9 @@ func show(name string, v any) string {
 			shown["webhookUrl"] = HideQuery(text)
 		}
 		v = shown
+	}
+	if text, ok := v.(string); ok && name == "webhookUrl" {
+		v = HideQuery(text)
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

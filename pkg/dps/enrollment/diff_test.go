@@ -62,6 +62,17 @@ func TestDiff(t *testing.T) {
 			e.CustomAllocationDefinition = &service.CustomAllocationDefinition{WebhookURL: "https://u:secretpart@f.example/api?code=secretpart#secretpart", APIVersion: "2019-03-31"}
 		}, want: []enrollment.Difference{{Member: "customAllocationDefinition",
 			After: `{"apiVersion":"2019-03-31","webhookUrl":"https://f.example/api?REDACTED"}`}}},
+		{name: "another key of a webhook", before: func(e *service.IndividualEnrollment) {
+			e.CustomAllocationDefinition = &service.CustomAllocationDefinition{WebhookURL: "https://f.example/api?code=secretpart", APIVersion: "2019-03-31"}
+		}, after: func(e *service.IndividualEnrollment) {
+			e.CustomAllocationDefinition = &service.CustomAllocationDefinition{WebhookURL: "https://f.example/api?code=secretpart2", APIVersion: "2019-03-31"}
+		}, want: []enrollment.Difference{{Member: "customAllocationDefinition.webhookUrl",
+			Before: `"https://f.example/api?REDACTED"`, After: `"https://f.example/api?REDACTED"`}}},
+		{name: "another version of a webhook", before: func(e *service.IndividualEnrollment) {
+			e.CustomAllocationDefinition = &service.CustomAllocationDefinition{WebhookURL: "https://f.example/api?code=secretpart", APIVersion: "2019-03-31"}
+		}, after: func(e *service.IndividualEnrollment) {
+			e.CustomAllocationDefinition = &service.CustomAllocationDefinition{WebhookURL: "https://f.example/api?code=secretpart", APIVersion: "2021-10-01"}
+		}, want: []enrollment.Difference{{Member: "customAllocationDefinition.apiVersion", Before: `"2019-03-31"`, After: `"2021-10-01"`}}},
 		{name: "a webhook that is no URL", after: func(e *service.IndividualEnrollment) {
 			e.CustomAllocationDefinition = &service.CustomAllocationDefinition{WebhookURL: ":secretpart", APIVersion: "2019-03-31"}
 		}, want: []enrollment.Difference{{Member: "customAllocationDefinition", After: `{"apiVersion":"2019-03-31","webhookUrl":"REDACTED"}`}}},
