@@ -15,12 +15,11 @@ import (
 	"github.com/dpskit/dpskit/pkg/pki"
 )
 
-// plan is what the unfinished archive is of. It is more than the spec of a folder, where dates, parts and passwords
+// plan is what the unfinished archive is of. It is more than the spec of a folder, where parts and passwords
 // are those of each device.
 type plan struct {
 	spec
 	Format   Format `json:"format"`
-	Days     int    `json:"days"` // 0 when the end is given
 	RawIndex bool   `json:"rawIndex"`
 	// Probe is a PFX of a key that nobody needs, under the password that all share. It tells whether that is the same.
 	Probe []byte `json:"pfxProbe,omitempty"`
@@ -29,13 +28,6 @@ type plan struct {
 func (a *archive) plan() (plan, error) {
 	opts := a.run.opts
 	p := plan{spec: a.run.spec(), Format: a.target.Format, RawIndex: a.target.RawIndex}
-	switch v := opts.Validity; {
-	case !v.NotAfter.IsZero():
-	case v.Days == 0:
-		p.Days = pki.DefaultDays
-	default:
-		p.Days = v.Days
-	}
 	if opts.PFX == nil || opts.PFX.Password == "" {
 		return p, nil
 	}
@@ -57,8 +49,6 @@ func (p plan) other(found plan, password string) string {
 		return fmt.Sprintf("is the part %s, not %s", found.Shard, p.Shard)
 	case p.Format != found.Format:
 		return fmt.Sprintf("is a %s file, not %s", clip(string(found.Format)), p.Format)
-	case p.Days != found.Days:
-		return fmt.Sprintf("expires after %s, not %s", daysText(found.Days), daysText(p.Days))
 	case p.RawIndex != found.RawIndex:
 		return "has another form of index"
 	case (p.Probe == nil) != (found.Probe == nil):
@@ -70,13 +60,6 @@ func (p plan) other(found plan, password string) string {
 		}
 	}
 	return ""
-}
-
-func daysText(n int) string {
-	if n == 0 {
-		return "a date"
-	}
-	return fmt.Sprintf("%d days", n)
 }
 
 // resume goes on with what a run before left. It reports false when there is nothing to go on with.

@@ -23,8 +23,7 @@ const (
 	indexStem   = "index"
 )
 
-// spec says what a fleet in a folder is, so that a later run goes on with the same one only. Dates are not a part of
-// it: they count from the run that makes a device.
+// spec says what a fleet in a folder is, so that a later run goes on with the same one only.
 type spec struct {
 	Version int         `json:"version"`
 	Devices int         `json:"devices"` // of the whole fleet
@@ -35,6 +34,8 @@ type spec struct {
 	Issuer  string      `json:"issuerSha256"`
 	KeyType pki.KeyType `json:"keyType"`
 	PFX     string      `json:"pfx,omitempty"` // profile
+	// Lifetime is nil in what older versions wrote.
+	Lifetime *lifetime `json:"lifetime,omitempty"`
 }
 
 func (r *run) spec() spec {
@@ -49,6 +50,7 @@ func (r *run) spec() spec {
 		Version: specVersion, Devices: ids.Len(), IDs: hex.EncodeToString(h.Sum(nil)),
 		First: ids.ID(0), Last: ids.ID(ids.Len() - 1), Shard: r.opts.Shard.String(),
 		Issuer: pki.SHA256Thumbprint(r.opts.Authority.Certificate()), KeyType: r.mint.keyType,
+		Lifetime: newLifetime(r.opts.Validity, r.now()),
 	}
 	if r.opts.PFX != nil {
 		if s.PFX = string(r.opts.PFX.Profile); s.PFX == "" {
@@ -73,6 +75,8 @@ func (s spec) difference(other spec) string {
 		return fmt.Sprintf("has %s keys, not %s", other.KeyType, s.KeyType)
 	case s.PFX != other.PFX:
 		return fmt.Sprintf("has %s pfx files, not %s", orNone(other.PFX), orNone(s.PFX))
+	case s.Lifetime.difference(other.Lifetime) != "":
+		return s.Lifetime.difference(other.Lifetime)
 	case parts(s.Shard) != parts(other.Shard):
 		return fmt.Sprintf("is split in another way (it has part %s)", other.Shard)
 	}
