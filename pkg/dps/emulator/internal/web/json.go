@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -136,9 +137,18 @@ func explain(err error) string {
 		if wrong.Field == "" {
 			return "unexpected " + wrong.Value
 		}
-		return fmt.Sprintf("unexpected %s in %q", wrong.Value, wrong.Field)
+		return fmt.Sprintf("unexpected %s in %q", wrong.Value, memberPath(wrong.Field))
 	}
 	return strings.TrimPrefix(err.Error(), "json: ")
+}
+
+// memberPath takes the names of embedded Go types, which alone begin with a
+// capital, out of the path of a member.
+func memberPath(field string) string {
+	parts := slices.DeleteFunc(strings.Split(field, "."), func(part string) bool {
+		return part != "" && 'A' <= part[0] && part[0] <= 'Z'
+	})
+	return strings.Join(parts, ".")
 }
 
 // lint walks the tokens of data: one value, bounded depth, no member twice.

@@ -292,3 +292,16 @@ func TestLogsAreOneLine(t *testing.T) {
 		t.Errorf("escape in %q", &logs)
 	}
 }
+
+func TestDecodeNamesMembers(t *testing.T) {
+	var v wire.IndividualEnrollment
+	for body, want := range map[string]string{
+		`{"iotHubs":"x"}`:                       `unexpected string in "iotHubs"`,
+		`{"capabilities":{"iotEdge":1}}`:        `unexpected number in "capabilities.iotEdge"`,
+		`{"attestation":{"type":{"other":[]}}}`: `unexpected object in "attestation.type"`,
+	} {
+		if err := web.Decode([]byte(body), &v); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want …%s…", body, err, want)
+		}
+	}
+}
