@@ -82,6 +82,9 @@ func readCAKey(ctx context.Context, env *cliapp.Env, file string, passphrase fun
 		if err != nil {
 			return nil, err
 		}
+		if bundle.Key == nil {
+			return nil, pki.ErrNoPrivateKey
+		}
 		return bundle.Key, nil
 	}
 	return parseCAKey(data, passphrase)
@@ -96,7 +99,7 @@ func openCAPFX(data []byte, passphrase func() ([]byte, error)) (*pki.Bundle, err
 	if !isPFX(data) {
 		return nil, nil
 	}
-	bundle, err := pki.DecodePFX(data, "")
+	bundle, err := decodePFX(data, "")
 	if !errors.Is(err, pki.ErrWrongPassphrase) {
 		return bundle, err
 	}
@@ -104,5 +107,18 @@ func openCAPFX(data []byte, passphrase func() ([]byte, error)) (*pki.Bundle, err
 	if err != nil {
 		return nil, err
 	}
-	return pki.DecodePFX(data, string(secret))
+	return decodePFX(data, string(secret))
+}
+
+// decodePFX is that of pki, and leaves the key of the bundle nil when the file has none.
+func decodePFX(data []byte, password string) (*pki.Bundle, error) {
+	bundle, err := pki.DecodePFX(data, password)
+	if !errors.Is(err, pki.ErrNoPrivateKey) {
+		return bundle, err
+	}
+	certs, err := pki.DecodePFXCertificates(data, password)
+	if err != nil {
+		return nil, err
+	}
+	return &pki.Bundle{Certificate: certs[0], Issuers: certs[1:]}, nil
 }

@@ -196,6 +196,10 @@ func parsePFX(ctx context.Context, data []byte, password passwordSource) (conten
 		return contents{}, err
 	}
 	bundle, err := pki.DecodePFX(data, string(phrase))
+	if errors.Is(err, pki.ErrNoPrivateKey) {
+		certs, err := pki.DecodePFXCertificates(data, string(phrase))
+		return contents{Format: "pfx", Certificates: certs}, err
+	}
 	if err != nil {
 		return contents{}, err
 	}

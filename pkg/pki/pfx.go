@@ -164,7 +164,7 @@ func sameKey(der []byte, key crypto.Signer) bool {
 func checkPFXPassword(password string) error {
 	for _, r := range password {
 		if r > 0xffff || r == 0xfffd || r == 0 {
-			return fmt.Errorf("the password has a character that PKCS#12 cannot hold")
+			return ErrPFXPassword
 		}
 	}
 	return nil
@@ -172,7 +172,8 @@ func checkPFXPassword(password string) error {
 
 // DecodePFX reads a PKCS#12 file with one private key, its certificate and any issuers in any order. At most 1 MiB
 // and 100 certificates are read, and the rounds of all key derivations are added up and checked before the first one
-// runs, because a file of a kilobyte can ask for years of work. The wrong password gives [ErrWrongPassphrase].
+// runs, because a file of a kilobyte can ask for years of work. The wrong password gives [ErrWrongPassphrase], a file
+// without a key [ErrNoPrivateKey]; [DecodePFXCertificates] reads that.
 func DecodePFX(data []byte, password string) (*Bundle, error) {
 	b, err := decodePFX(data, password)
 	if err != nil {
@@ -182,15 +183,12 @@ func DecodePFX(data []byte, password string) (*Bundle, error) {
 }
 
 func decodePFX(data []byte, password string) (*Bundle, error) {
-	if err := checkPFXPassword(password); err != nil {
-		return nil, err
-	}
-	if err := boundPFX(data, password); err != nil {
-		return nil, err
-	}
-	key, first, others, err := pkcs12.DecodeChain(data, password)
+	key, certs, err := openPFX(data, password)
 	if err != nil {
-		return nil, pfxError(err)
+		return nil, err
+	}
+	if key == nil {
+		return nil, ErrNoPrivateKey
 	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {
@@ -199,10 +197,7 @@ func decodePFX(data []byte, password string) (*Bundle, error) {
 	if err := checkPublicKey(signer.Public()); err != nil {
 		return nil, err
 	}
-	if len(others) >= maxCertificates {
-		return nil, fmt.Errorf("%d certificates are more than the limit of %d", len(others)+1, maxCertificates)
-	}
-	return bundleFrom(append([]*x509.Certificate{first}, others...), signer)
+	return bundleFrom(certs, signer)
 }
 
 // bundleFrom sorts certificates into the one of the key and its issuers. Windows writes the root first.

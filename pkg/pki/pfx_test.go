@@ -177,7 +177,7 @@ func TestDecodePFXRefuses(t *testing.T) {
 		{"foreign key", foreign, "x", pki.ErrKeyMismatch, "none of the 1 certificates"},
 		{"many certificates", many, "x", nil, "more than the limit of 100"},
 		{"weak key", weak, "x", pki.ErrUnsupportedKey, "P-224"},
-		{"no key", trust, "x", nil, "private key missing"},
+		{"no key", trust, "x", pki.ErrNoPrivateKey, "no private key"},
 		{"no password", good, "", pki.ErrWrongPassphrase, ""},
 		{"password that cannot be", good, "😀", nil, "cannot hold"},
 	}

@@ -87,47 +87,47 @@ func (c *pfxCost) add(rounds, times int) error {
 	return nil
 }
 
-// boundPFX checks how much work the file asks for before go-pkcs12, which has no limit, sees it.
-func boundPFX(data []byte, password string) error {
+// boundPFX checks how much work the file asks for before go-pkcs12, which has no limit, sees it. It returns the
+// certificates of containers without a key, which that would not.
+func boundPFX(data []byte, password string) (found []*x509.Certificate, err error) {
 	if len(data) > maxInput {
-		return fmt.Errorf("%d bytes are more than the limit of %d", len(data), maxInput)
+		return nil, fmt.Errorf("%d bytes are more than the limit of %d", len(data), maxInput)
 	}
 	var file pfxFile
 	if err := unmarshalAll(data, &file); err != nil {
 		if bytes.Contains(data, beginMarker) {
-			return fmt.Errorf("the input is PEM, not PKCS#12")
+			return nil, fmt.Errorf("the input is PEM, not PKCS#12")
 		}
-		return fmt.Errorf("the input is not a PKCS#12 file in DER, or it is cut short")
+		return nil, fmt.Errorf("the input is not a PKCS#12 file in DER, or it is cut short")
 	}
 	var cost pfxCost
 	if err := cost.mac(file.MAC); err != nil {
-		return err
+		return nil, err
 	}
 	var safe []byte
 	if err := unmarshalAll(file.AuthSafe.Content.Bytes, &safe); err != nil {
-		return fmt.Errorf("the contents are damaged or signed with a certificate, which is not supported")
+		return nil, fmt.Errorf("the contents are damaged or signed with a certificate, which is not supported")
 	}
 	var parts []pfxContent
 	if err := unmarshalAll(safe, &parts); err != nil {
-		return fmt.Errorf("the contents are damaged")
+		return nil, fmt.Errorf("the contents are damaged")
 	}
 	if len(parts) > maxPFXParts {
-		return fmt.Errorf("it has %d containers, and one for the key and one for the certificates are read", len(parts))
+		return nil, fmt.Errorf("it has %d containers, and one for the key and one for the certificates are read", len(parts))
 	}
 	for _, part := range parts { // everything is added up before the first derivation
 		if err := cost.part(part); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	for _, part := range parts {
-		if !part.Type.Equal(oidEncryptedData) {
-			continue
+		certs, err := probePart(part, password)
+		if err != nil {
+			return nil, err
 		}
-		if err := refuseNestedKey(part, password); err != nil {
-			return err
-		}
+		found = append(found, certs...)
 	}
-	return nil
+	return found, nil
 }
 
 // GuessPFXProfile returns the profile that a PKCS#12 file was written with, as far as its outer layers tell: legacy
@@ -178,7 +178,7 @@ func (c *pfxCost) part(part pfxContent) error {
 		if err := unmarshalAll(part.Content.Bytes, &enc); err != nil {
 			return fmt.Errorf("the encrypted contents are damaged")
 		}
-		return c.pbe(enc.Info.Algorithm, 2) // once by refuseNestedKey
+		return c.pbe(enc.Info.Algorithm, 2) // once by probePart
 	case part.Type.Equal(oidData):
 		var raw []byte
 		if err := unmarshalAll(part.Content.Bytes, &raw); err != nil {
@@ -228,26 +228,29 @@ func (c *pfxCost) pbe(id pkix.AlgorithmIdentifier, times int) error {
 	return c.add(params.Rounds, times)
 }
 
-// refuseNestedKey makes sure that an encrypted container holds no encrypted key, whose number of rounds could not be
-// checked from outside. It hands the decoder a file made of that container behind a key of our own: the decoder
-// refuses a second key before it decrypts it. No known program nests a key in that way.
-func refuseNestedKey(part pfxContent, password string) error {
+// probePart returns the certificates of a container without a key. It makes sure that an encrypted container holds no
+// encrypted key, whose number of rounds could not be checked from outside: it hands the decoder a file made of that
+// container behind a key of our own, and the decoder refuses a second key before it decrypts it. No known program
+// nests a key in that way.
+func probePart(part pfxContent, password string) ([]*x509.Certificate, error) {
 	probe, err := probeFile(part, password)
 	if err != nil {
-		return fmt.Errorf("check encrypted contents: %v", err)
+		return nil, fmt.Errorf("check contents: %v", err)
 	}
-	_, _, _, err = pkcs12.DecodeChain(probe, password)
+	_, first, others, err := pkcs12.DecodeChain(probe, password)
 	switch {
 	case err == nil:
-		return nil
+		return append([]*x509.Certificate{first}, others...), nil
+	case !part.Type.Equal(oidEncryptedData):
+		return nil, nil // the key alone, mostly; its rounds were seen
 	case strings.Contains(err.Error(), "exactly one key bag"):
-		return fmt.Errorf("%w: the key lies inside the encrypted certificates; write the file again with openssl pkcs12",
+		return nil, fmt.Errorf("%w: the key lies inside the encrypted certificates; write the file again with openssl pkcs12",
 			ErrUnsupportedKey)
 	case password == "":
 		// With an empty password the decoder would try a second spelling of it, which this check did not see.
-		return ErrWrongPassphrase
+		return nil, ErrWrongPassphrase
 	}
-	return nil // the decoder meets the same error in the real file and reports it
+	return nil, nil // the decoder meets the same error in the real file and reports it
 }
 
 // probeFile wraps a container and a throw-away key into a PKCS#12 file with a MAC of one round.

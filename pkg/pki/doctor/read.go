@@ -98,6 +98,9 @@ func (s *Source) readPFX(der []byte, password func() ([]byte, error)) error {
 	}
 	bundle, err := pki.DecodePFX(der, string(secret))
 	switch {
+	case errors.Is(err, pki.ErrNoPrivateKey):
+		s.Certificates, s.Err = pki.DecodePFXCertificates(der, string(secret))
+		return nil
 	case errors.Is(err, pki.ErrWrongPassphrase) && password == nil:
 		return fmt.Errorf("the pfx needs a password: %w", pki.ErrPassphraseRequired)
 	case errors.Is(err, pki.ErrWrongPassphrase):
