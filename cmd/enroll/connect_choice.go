@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -17,13 +18,19 @@ func (ep *endpoint) chooseHost(env *cliapp.Env) error {
 	}
 	switch {
 	case ep.opts.Host != "":
+		if err := dps.CheckServiceHost(ep.opts.Host); err != nil {
+			return cliapp.WithCode(fmt.Errorf("invalid --%s %q: %w", flagHost, ep.opts.Host, err), cliapp.ExitUsage)
+		}
 		ep.host = ep.opts.Host
 		ep.emulator = dps.IsLoopbackHost(ep.host)
 		noteOtherHost(env, "--"+flagHost, ep.host, ambient)
 	case text != "":
 		cs, err := dps.ParseConnectionString(text)
 		if err != nil {
-			return cliapp.WithCode(err, cliapp.ExitUsage)
+			return connectionStringError(err)
+		}
+		if strings.EqualFold(cs.SharedAccessKeyName, "iothubowner") {
+			env.Notef("warning: iothubowner is a policy of IoT hubs; that of a provisioning service is provisioningserviceowner, with a key of its own")
 		}
 		ep.connection, ep.host = &cs, cs.HostName
 		ep.emulator = cs.DevelopmentEmulator || dps.IsLoopbackHost(cs.HostName)
@@ -35,6 +42,16 @@ func (ep *endpoint) chooseHost(env *cliapp.Env) error {
 			"without an Azure account, run 'enroll emulator' in another terminal and use the connection string that it prints")
 	}
 	return nil
+}
+
+// connectionStringError says what to do with something that was taken for a
+// connection string.
+func connectionStringError(err error) error {
+	err = cliapp.WithCode(err, cliapp.ExitUsage)
+	if errors.Is(err, dps.ErrIDScope) {
+		return cliapp.WithHint(err, "devices take it, as 'enroll device register --%s'; here it is the connection string from \"Shared access policies\" of the Device Provisioning Service", flagIDScope)
+	}
+	return err
 }
 
 // connectionString returns the connection string that counts, and that of the

@@ -53,7 +53,7 @@ func enrollmentCommands[T enrollment.Object](env *cliapp.Env, k kind[T], texts e
 			Flags: common([]cli.Flag{&cli.BoolFlag{Name: flagShowWebhookURL, Usage: "print the URL of the webhook with its key, a secret"}})},
 			func(ctx context.Context, opts readOptions) error { return runShow(ctx, env, k, opts) }),
 		readCommand(env, &cli.Command{Name: "list", Usage: "list the " + k.plural, Before: cliapp.NoArgs, Description: texts.list,
-			Flags: common([]cli.Flag{&cli.IntFlag{Name: flagTop, Usage: "stop after `N`"}})},
+			Flags: common([]cli.Flag{&cli.IntFlag{Name: flagTop, Usage: "stop after `N`", DefaultText: "all"}})},
 			func(ctx context.Context, opts readOptions) error { return runList(ctx, env, k, opts) }),
 		readCommand(env, &cli.Command{Name: "delete", Usage: "delete " + k.plural, ArgsUsage: "ID...", Before: cliapp.MinArgs(1, "ID"), Description: texts.remove,
 			Flags: common([]cli.Flag{ifMatchFlag(), yesFlag(), dryRunFlag()})},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
@@ -98,10 +99,30 @@ func (u update[T]) change(before T) (T, []enrollment.Difference, error) {
 		return before, nil, err
 	}
 	u.changes.apply(f)
-	if err := usageProblems(newProblems(before, after)); err != nil {
+	if err := usageProblems(u.blameClear(newProblems(before, after))); err != nil {
 		return before, nil, err
 	}
 	return after, enrollment.Diff(before, after), nil
+}
+
+// blameClear words problems that --clear made by what was given.
+func (u update[T]) blameClear(problems []enrollment.Problem) []enrollment.Problem {
+	cleared := func(flag string) bool { return slices.Contains(u.changes.Clear, flag) }
+	for i := range problems {
+		p := &problems[i]
+		flag := flagOfMember[p.Member]
+		switch {
+		case p.Member == "allocationPolicy" && cleared(flagAllocationPolicy):
+			p.Member = "--" + flagClear + " " + flagAllocationPolicy
+			p.Text = "the enrollment has hubs, which need a policy"
+			p.Fix = "give --" + flagClear + " " + flagIoTHub + " too, or another --" + flagAllocationPolicy + " instead"
+		case (flag == flagCert || flag == flagSigningCert) && (cleared(flag) || cleared(flagSecondaryCert)):
+			p.Member = "--" + flagClear
+			p.Text = "no certificate would be left"
+			p.Fix = fmt.Sprintf("give the one that takes its place with --%s; or delete it: enroll %s delete %s", flag, u.kind.command, u.id)
+		}
+	}
+	return problems
 }
 
 // again repeats the update once on what someone else has stored meanwhile, but

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -15,6 +16,8 @@ const maxConnectionString = 4096
 var (
 	// ErrConnectionString marks every error of ParseConnectionString.
 	ErrConnectionString = errors.New("invalid connection string")
+	// ErrIDScope marks an ID scope (0ne…) in the place of a connection string.
+	ErrIDScope = errors.New("this is an ID scope, by which devices name the service")
 	// ErrIoTHubConnectionString marks the connection string or the host name of
 	// an IoT hub, or the connection string of a device: the usual mix-up.
 	ErrIoTHubConnectionString = errors.New("this names an IoT hub, not a provisioning service")
@@ -31,7 +34,11 @@ const (
 // foreignParts are names that other Azure connection strings use. They may be
 // named in an error; any other unknown name may be a piece of a key and is not.
 var foreignParts = []string{"DeviceId", "ModuleId", "GatewayHostName", "x509",
-	"SharedAccessSignature", "Endpoint", "EntityPath", "AccountName", "AccountKey"}
+	"SharedAccessSignature", "Endpoint", "EntityPath", "AccountName", "AccountKey", "DefaultEndpointsProtocol",
+	"EndpointSuffix", "BlobEndpoint"}
+
+// idScopeForm is what the service gives as ID scope.
+var idScopeForm = regexp.MustCompile(`^0ne[0-9A-Fa-f]{6,16}$`)
 
 // ConnectionString is the access information of a provisioning service: the
 // "Shared access policies" page of the portal shows it as
@@ -66,6 +73,9 @@ func ParseConnectionString(s string) (ConnectionString, error) {
 	}
 	if s == "" {
 		return ConnectionString{}, invalidf("empty")
+	}
+	if idScopeForm.MatchString(s) {
+		return ConnectionString{}, fmt.Errorf("%w: %w", ErrConnectionString, ErrIDScope)
 	}
 	parts, err := splitParts(s)
 	if err != nil {
@@ -122,8 +132,10 @@ func unknownPart(position int, name string) error {
 			return iotHubError("part " + foreign + " belongs to a device")
 		case "SharedAccessSignature":
 			return invalidf("part SharedAccessSignature is not supported; use SharedAccessKeyName and SharedAccessKey")
+		case "Endpoint", "EntityPath":
+			return invalidf("part %s belongs to Service Bus, Event Hubs or the like, not to a provisioning service", foreign)
 		}
-		return invalidf("part %s belongs to another Azure service", foreign)
+		return invalidf("part %s belongs to a storage account, not to a provisioning service", foreign)
 	}
 	return invalidf("part %d is not one of %s, %s, %s", position, partHost, partKeyName, partKey)
 }

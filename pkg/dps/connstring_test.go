@@ -86,7 +86,10 @@ func TestParseConnectionStringRefuses(t *testing.T) {
 		{"device endpoint", "HostName=global.azure-devices-provisioning.net;" + policy + ";" + key, "device endpoint"},
 		{"policy with space", host + ";SharedAccessKeyName=a b;" + key, "part SharedAccessKeyName has a character"},
 		{"ready-made signature", host + ";" + policy + ";SharedAccessSignature=" + canary, "SharedAccessSignature is not supported"},
-		{"event hub", "Endpoint=sb://x/;" + policy + ";" + key, "part Endpoint belongs to another Azure service"},
+		{"event hub", "Endpoint=sb://x/;" + policy + ";" + key, "part Endpoint belongs to Service Bus, Event Hubs or the like"},
+		{"event hub, one hub", "EntityPath=x;Endpoint=sb://x/;" + policy + ";" + key, "part EntityPath belongs to Service Bus, Event Hubs or the like"},
+		{"storage", "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=c2VjcmV0;EndpointSuffix=core.windows.net", "part DefaultEndpointsProtocol belongs to a storage account"},
+		{"id scope", "0ne00C0FFEE", "this is an ID scope"},
 		{"flag with another value", host + ";" + policy + ";" + key + ";UseDevelopmentEmulator=yes", "neither true nor false"},
 		{"endless", host + ";" + strings.Repeat(" ", 5000), "longer than"},
 	}
