@@ -43,7 +43,7 @@ const fleetDescription = "Many devices: --" + flagCount + " numbers them behind 
 	"thousand devices, or one tar or zip file, and a table of all of them, index.csv. Without --" + flagPFX + "\n" +
 	"they get no PFX, which would take twenty times as long.\n\n" +
 	"   certgen device --count 100 --prefix press-\n" +
-	"   certgen device --count 10000 --prefix press- --output-format tar --out press.tar\n" +
+	"   certgen device --count 10000 --prefix press- --out press.tar\n" +
 	"   certgen device --from-file ids.csv --output-format zip --key-type ec-p384\n" +
 	"   certgen device --from-file ids.csv --shard 0/8\n\n" +
 	"What was interrupted goes on when the same command is given again: what is there is checked and\n" +
@@ -58,8 +58,8 @@ func fleetFlags() []cli.Flag {
 		&cli.IntFlag{Name: flagStart, Value: 1, Category: categoryFleet, Usage: "give the first one the number `N`"},
 		&cli.StringFlag{Name: flagFromFile, Category: categoryFleet, Usage: "read their IDs from `FILE`, CSV or one a line (- is standard input)"},
 		&cli.StringFlag{
-			Name: flagOutputFormat, Value: string(fleet.FormatFiles), Category: categoryFleet,
-			Usage: "put their files into a folder, a tar or a zip file: `FORMAT` files, tar or zip",
+			Name: flagOutputFormat, Category: categoryFleet,
+			Usage: "put their files into a folder, a tar or a zip file: `FORMAT` files, tar or zip (default: by the ending of --" + flagOut + ", else files)",
 		},
 		&cli.StringFlag{Name: flagOut, Category: categoryFleet, Usage: "write them to `PATH` (default: DIR/fleet, DIR/fleet.tar or DIR/fleet.zip)"},
 		&cli.StringFlag{Name: flagShard, Category: categoryFleet, Usage: "make the part `I/N` of them only, such as 0/8 for the first of eight"},
@@ -107,10 +107,10 @@ func (opts *deviceOptions) readFleet(c *cli.Context) error {
 	if err := f.checkSource(c); err != nil {
 		return err
 	}
-	var err error
-	if f.Format, err = fleet.ParseFormat(c.String(flagOutputFormat)); err != nil {
-		return cliapp.Usagef("invalid --%s %q: want files, tar or zip", flagOutputFormat, c.String(flagOutputFormat))
+	if err := f.readFormat(c); err != nil {
+		return err
 	}
+	var err error
 	if c.IsSet(flagShard) {
 		if f.Shard, err = fleet.ParseShard(c.String(flagShard)); err != nil {
 			return cliapp.Usagef("invalid --%s: %v", flagShard, err)
@@ -121,6 +121,36 @@ func (opts *deviceOptions) readFleet(c *cli.Context) error {
 	}
 	opts.Fleet = f
 	return checkStdin(f.FromFile, opts.PFX.PasswordFile, opts.CAPasswordFile)
+}
+
+// readFormat reads the format: the one that is asked for, else that of the ending of the path.
+func (f *fleetOptions) readFormat(c *cli.Context) error {
+	if !c.IsSet(flagOutputFormat) {
+		if f.Format = formatOfPath(f.Out); f.Format == "" {
+			return cliapp.Usagef("--%s %q looks like an archive of another kind: certgen writes .tar and .zip, and with --%s %s a folder of any name",
+				flagOut, f.Out, flagOutputFormat, fleet.FormatFiles)
+		}
+		return nil
+	}
+	var err error
+	if f.Format, err = fleet.ParseFormat(c.String(flagOutputFormat)); err != nil {
+		return cliapp.Usagef("invalid --%s %q: want files, tar or zip", flagOutputFormat, c.String(flagOutputFormat))
+	}
+	return nil
+}
+
+// formatOfPath is the format that the ending of a path stands for, empty for an archive that certgen does not write. A
+// path that ends with a slash is that of a folder.
+func formatOfPath(path string) fleet.Format {
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".tar":
+		return fleet.FormatTar
+	case ".zip":
+		return fleet.FormatZip
+	case ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z":
+		return ""
+	}
+	return fleet.FormatFiles
 }
 
 // checkSource checks that the IDs come from one place.

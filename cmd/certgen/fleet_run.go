@@ -43,6 +43,9 @@ func runFleet(ctx context.Context, env *cliapp.Env, opts deviceOptions) error {
 	if err := checkFleetOut(opts); err != nil {
 		return err
 	}
+	if named := formatOfPath(opts.Fleet.Out); named != opts.Fleet.Format && named != fleet.FormatFiles {
+		notef(env, opts.commonOptions, "%q is written as %s, as --%s says, whatever its name", opts.Fleet.Out, opts.Fleet.Format, flagOutputFormat)
+	}
 	ids, err := readFleetIDs(env, opts.Fleet)
 	if err != nil {
 		return err
