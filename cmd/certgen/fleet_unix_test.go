@@ -75,13 +75,13 @@ func TestFleetArchiveGoesOnAfterASignal(t *testing.T) {
 			t.Parallel()
 			dir := newFolder(t)
 			out := filepath.Join(dir, "sub", "out")
-			args := []string{"device", "--count", "1200", "--prefix", "d-", "--key-type", "ec-p384", "--output-format", format, "--out", out, "--output", "json"}
+			args := []string{"device", "--count", "4000", "--prefix", "d-", "--key-type", "ec-p384", "--output-format", format, "--out", out, "--output", "json"}
 			state, stderr := signalWhen(t, dir, signal, args, func() bool {
 				journal, _ := os.ReadFile(filepath.Join(dir, "sub", ".out.journal.part"))
 				return bytes.Count(journal, []byte("\n")) > 1
 			})
 			if signal == syscall.SIGINT && (state.ExitCode() != 130 || !strings.Contains(stderr, "certgen: interrupted\n") ||
-				!strings.Contains(stderr, "of 1200 devices are whole and stay in "+filepath.Join(dir, "sub", ".out.part")+"; the same command makes the others")) {
+				!strings.Contains(stderr, "of 4000 devices are whole and stay in "+filepath.Join(dir, "sub", ".out.part")+"; the same command makes the others")) {
 				t.Errorf("exit code %d, stderr %q; want 130 and a way on", state.ExitCode(), stderr)
 			}
 			for file := range readNamed(t, filepath.Join(dir, "sub"), "*") {
@@ -93,7 +93,7 @@ func TestFleetArchiveGoesOnAfterASignal(t *testing.T) {
 			if err := json.Unmarshal(certgen(t, dir, args...), &result); err != nil {
 				t.Fatal(err)
 			}
-			if result.Made+result.Kept != 1200 || result.Kept == 0 || result.Made == 0 {
+			if result.Made+result.Kept != 4000 || result.Kept == 0 || result.Made == 0 {
 				t.Errorf("result %+v", result)
 			}
 			if left := filesNamed(t, filepath.Join(dir, "sub"), ".*"); len(left) > 0 {
