@@ -70,3 +70,10 @@ func (opts deviceOptions) checkFault(ws *workspace.Workspace, ca string) error {
 func noteBroken(env *cliapp.Env, opts commonOptions, fault pki.Fault) {
 	notef(env, opts, "broken on purpose (%s): use it for nothing but tests of your own services", fault)
 }
+
+// noteWeakKey says that a weak key is of no type that --key-type has.
+func (opts deviceOptions) noteWeakKey(env *cliapp.Env) {
+	if opts.Fault == pki.FaultWeakKey && opts.KeyType != "" {
+		notef(env, opts.commonOptions, "a weak key is rsa-1024 or ec-p224: --%s %s chooses between the two", flagKeyType, opts.KeyType)
+	}
+}

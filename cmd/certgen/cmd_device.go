@@ -137,6 +137,7 @@ func runDevice(ctx context.Context, env *cliapp.Env, opts deviceOptions) error {
 	issued = withAliases(issued, opts.Names)
 	if opts.Fault != "" {
 		noteBroken(env, opts.commonOptions, opts.Fault)
+		opts.noteWeakKey(env)
 	}
 	return reportIssued(env, opts.commonOptions, opts.issueOptions, ws, issued, func(first certificate) []string {
 		if opts.Fault != "" {

@@ -60,7 +60,7 @@ type Entry struct {
 	NotAfter         time.Time   `json:"notAfter"`
 	SHA1Thumbprint   string      `json:"sha1Thumbprint"`
 	SHA256Thumbprint string      `json:"sha256Thumbprint"`
-	KeyType          pki.KeyType `json:"keyType,omitempty"` // empty when it is none that package pki makes
+	KeyType          pki.KeyType `json:"keyType,omitempty"` // see [pki.KeyName]: it may be one that package pki does not make
 	Files            Files       `json:"files"`
 	// PFXProfile is the profile of the PFX, empty when there is none or its profile is not known.
 	PFXProfile pki.PFXProfile `json:"pfxProfile,omitempty"`
@@ -74,12 +74,8 @@ type manifest struct {
 
 // newEntry describes a certificate.
 func newEntry(name, ca string, profile pki.Profile, cert *x509.Certificate, files Files) Entry {
-	keyType, err := pki.KeyTypeOf(cert.PublicKey)
-	if err != nil {
-		keyType = ""
-	}
 	return Entry{
-		Name: name, Profile: profile, CA: ca, Files: files, KeyType: keyType,
+		Name: name, Profile: profile, CA: ca, Files: files, KeyType: pki.KeyType(pki.KeyName(cert.PublicKey)),
 		Subject: cert.Subject.String(), Issuer: cert.Issuer.String(),
 		Serial:    strings.ToUpper(cert.SerialNumber.Text(16)),
 		NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(),
