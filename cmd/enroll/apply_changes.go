@@ -54,7 +54,7 @@ func causeOf(err error) string {
 	if !errors.As(err, &refusal) {
 		return err.Error()
 	}
-	return strings.TrimPrefix(refusal.Error(), refusal.Op+": ")
+	return strings.TrimPrefix(err.Error(), refusal.Op+": ")
 }
 
 // applyError chooses the exit code: that of what ended everything, or of the
