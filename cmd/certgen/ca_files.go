@@ -62,7 +62,7 @@ func readCACertificate(ctx context.Context, env *cliapp.Env, file string, togeth
 	}
 	chain, err := pki.ParseCertificates(data)
 	if err != nil || !together {
-		return chain, nil, err
+		return chain, nil, unreadable(err, "x509")
 	}
 	c, err := parseContents(ctx, data, func(context.Context, string) ([]byte, error) { return nil, cliapp.ErrNoSecret })
 	if err != nil || c.Key == nil {
@@ -87,7 +87,8 @@ func readCAKey(ctx context.Context, env *cliapp.Env, file string, passphrase fun
 		}
 		return bundle.Key, nil
 	}
-	return parseCAKey(data, passphrase)
+	key, err := parseCAKey(data, passphrase)
+	return key, unreadable(err, "pkey")
 }
 
 // openCAPFX opens a PFX; nil when data is none. Some, such as those that a key

@@ -204,7 +204,7 @@ func (c *clinic) certificates(ctx context.Context, file string) ([]*x509.Certifi
 	}
 	certs, err := pki.ParseCertificates(data)
 	if err != nil {
-		return nil, fmt.Errorf("read %q: %w", file, err)
+		return nil, fmt.Errorf("read %q: %w", file, unreadable(err, "x509"))
 	}
 	return certs, nil
 }

@@ -94,8 +94,9 @@ func isName(what string) bool {
 	return what != "-" && !strings.ContainsAny(what, `/\`)
 }
 
+// exists reports whether there is something, if only a link that leads nowhere.
 func exists(path string) bool {
-	_, err := os.Stat(path)
+	_, err := os.Lstat(path)
 	return err == nil
 }
 
@@ -118,7 +119,7 @@ func inspect(ctx context.Context, env *cliapp.Env, ws *workspace.Workspace, opts
 	}
 	c, err := parseContents(ctx, data, openPassword(env, opts.PasswordFile, what))
 	if err != nil {
-		return inspection{}, fmt.Errorf("inspect %q: %w", what, err)
+		return inspection{}, fmt.Errorf("inspect %q: %w", what, unreadable(err, "x509"))
 	}
 	return newInspection(what, c, env.Now()), nil
 }

@@ -86,7 +86,7 @@ func runSign(ctx context.Context, env *cliapp.Env, opts signOptions) error {
 	}
 	csr, err := pki.ParseCertificateRequest(data)
 	if err != nil {
-		return fmt.Errorf("read %q: %w", opts.File, err)
+		return fmt.Errorf("read %q: %w", opts.File, unreadable(err, "req"))
 	}
 	if err := checkRequest(csr, opts.Profile); err != nil {
 		return fmt.Errorf("sign %q: %w", opts.File, err)

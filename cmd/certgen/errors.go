@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"regexp"
+	"strings"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 
@@ -15,6 +18,9 @@ import (
 // classify gives the exit code of the errors of pki and its workspace, and says
 // what to do about them. A command that knows better sets its own.
 func classify(err error) (code int, hints []string) {
+	if strings.Contains(err.Error(), pathEscapes) {
+		return cliapp.ExitFailed, []string{"a symbolic link leads out of the folder, and certgen does not follow it: move into the folder what it leads to"}
+	}
 	for _, known := range knownErrors {
 		if errors.Is(err, known.err) {
 			if known.hint != "" {
@@ -42,6 +48,10 @@ var knownErrors = []struct {
 	{pki.ErrPassphraseRequired, cliapp.ExitUnauthorized, "give it by --ca-key-password-file FILE, by $" + envCAPassword +
 		" or at a terminal; keys that the original certGen.sh made have the pass phrase 1234"},
 	{pki.ErrWrongPassphrase, cliapp.ExitUnauthorized, "check the file, the environment variable or what you typed: pass phrases are case-sensitive"},
+	{pki.ErrPFXPassword, cliapp.ExitFailed, "it holds no emoji, and its file must be UTF-8: check --pfx-password-file or --password-file, $" +
+		envPFXPassword + " or what you typed"},
+	{pki.ErrPKCS7, cliapp.ExitFailed, "take the certificates out: openssl pkcs7 -print_certs -in FILE -out chain.pem, with -inform der if it is binary"},
+	{pki.ErrRounds, cliapp.ExitFailed, "write it again with a usual number: openssl pkcs12 -export -iter 2048, or openssl pkcs8 -topk8 -iter 2048 for a key"},
 	{pki.ErrInvalidID, cliapp.ExitUsage, ""},
 	{pki.ErrKeyMismatch, cliapp.ExitFailed, "the certificate and the key must come from the same pair of files"},
 	{pki.ErrPathLen, cliapp.ExitFailed, "sign with a CA further up by --ca, or make the CAs anew with room for it: 'certgen init --force' without " +
@@ -51,6 +61,27 @@ var knownErrors = []struct {
 		"folder 'replaced', 'certgen intermediate NAME --force' makes one below a root that is still valid"},
 	{pki.ErrNotYetValid, cliapp.ExitFailed, "check the clock of this machine and --not-before of the CA"},
 	{fs.ErrPermission, cliapp.ExitFailed, "check who owns the folder and its permissions"},
+	{errTooLarge, cliapp.ExitFailed, "certificates, keys and requests are a few KiB: give the right file"},
+	{syscall.ENOSPC, cliapp.ExitFailed, "the disk is full: make room and run it again"},
+	{syscall.ELOOP, cliapp.ExitFailed, "the symbolic link leads back to itself: remove it, or let it lead to the file"},
+	{fs.ErrExist, cliapp.ExitFailed, "a file, or a symbolic link to nothing, has the name of the folder: remove it, or choose another folder"},
+}
+
+// pathEscapes is in the error of os.Root about a link that leads out of it, for
+// which there is no value to compare with.
+const pathEscapes = "path escapes from parent"
+
+// unreadable adds to an error about the content of a file how to find out more,
+// where nothing better is known. command is that of openssl for such a file.
+func unreadable(err error, command string) error {
+	var hinted *cliapp.Error
+	if err == nil || errors.As(err, &hinted) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	if code, _ := classify(err); code != 0 {
+		return err
+	}
+	return cliapp.WithHint(err, "'openssl %s -noout -in FILE' shows whether other programs can read it", command)
 }
 
 // folderError is the error of a command on the certificates of a folder.

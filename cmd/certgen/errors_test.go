@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
@@ -33,6 +34,14 @@ func TestClassify(t *testing.T) {
 		{pki.ErrExpired, cliapp.ExitFailed, "certgen init"},
 		{pki.ErrNotYetValid, cliapp.ExitFailed, "clock"},
 		{fs.ErrPermission, cliapp.ExitFailed, "permissions"},
+		{pki.ErrPFXPassword, cliapp.ExitFailed, "must be UTF-8"},
+		{pki.ErrPKCS7, cliapp.ExitFailed, "openssl pkcs7 -print_certs"},
+		{pki.ErrRounds, cliapp.ExitFailed, "-iter 2048"},
+		{errTooLarge, cliapp.ExitFailed, "few KiB"},
+		{&fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, cliapp.ExitFailed, "the disk is full"},
+		{&fs.PathError{Op: "open", Path: "x", Err: syscall.ELOOP}, cliapp.ExitFailed, "leads back to itself"},
+		{fs.ErrExist, cliapp.ExitFailed, "has the name of the folder"},
+		{fmt.Errorf("%w: path escapes from parent", workspace.ErrBroken), cliapp.ExitFailed, "does not follow it"},
 		{errors.New("something else"), 0, ""},
 		{context.Canceled, 0, ""},
 		// A damaged folder is more than what was found in it.

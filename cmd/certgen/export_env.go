@@ -89,7 +89,7 @@ func exportEnvironment(ws *workspace.Workspace, e workspace.Entry, opts exportOp
 	if old, err := os.ReadFile(opts.Env.PEMFile); err == nil && bytes.Equal(old, data) {
 		return text, nil
 	}
-	return text, writeOut(opts, flagPEMFile, opts.Env.PEMFile, data)
+	return text, notWritten(writeOut(opts, flagPEMFile, opts.Env.PEMFile, data))
 }
 
 // environmentText sets the variables that the official samples read:
@@ -159,7 +159,9 @@ func (w *envWriter) set(name, value string) {
 	case "cmd":
 		// There is no way to write these that holds for a file and for the prompt.
 		if strings.ContainsAny(value, "\"%!\r\n") && w.err == nil {
-			w.err = cliapp.Usagef("%s cannot be written for --%s cmd: a quotation mark, %% or ! is in %q", name, flagShell, value)
+			w.err = cliapp.WithHint(cliapp.Usagef("%s cannot be written for --%s cmd: a quotation mark, %% or ! is in %q", name, flagShell, value),
+				"use --%s pwsh; where it is the name of the certificate, which certgen writes with %% for Windows, make it under another: device ID --%s OTHER",
+				flagShell, flagName)
 		}
 		fmt.Fprintf(&w.text, "set \"%s=%s\"\n", name, value)
 	default:

@@ -92,7 +92,7 @@ func exportToFiles(ctx context.Context, env *cliapp.Env, ws *workspace.Workspace
 		return exportFailed(e, err)
 	}
 	if err := cliapp.WriteAll(outputs...); err != nil {
-		return exportFailed(e, err)
+		return exportFailed(e, notWritten(err))
 	}
 	if e.Broken != "" {
 		noteBroken(env, opts.commonOptions, e.Broken)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
@@ -53,7 +54,7 @@ func runExport(ctx context.Context, env *cliapp.Env, opts exportOptions) error {
 	text := string(data)
 	if opts.Out != "" {
 		if err := writeOut(opts, flagOut, opts.Out, data); err != nil {
-			return exportFailed(entry, err)
+			return exportFailed(entry, notWritten(err))
 		}
 		var p page
 		p.fields("", "wrote", opts.Out)
@@ -72,6 +73,14 @@ func exportFailed(e workspace.Entry, err error) error {
 			flagPasswordFile, envCAPassword)
 	}
 	return fmt.Errorf("export %q: %w", e.Name, err)
+}
+
+// notWritten says what to do where the folder of a new file is missing.
+func notWritten(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return cliapp.WithHint(err, "the folder of the new file is not there: make it first")
+	}
+	return err
 }
 
 // exportSecrets are the sources of the passwords. Each asks once, however many

@@ -158,6 +158,9 @@ func decide(data []byte, c contents, certErr, requestErr, keyErr error) error {
 	if len(c.Certificates) > 0 || c.Request != nil || c.Key != nil {
 		return nil
 	}
+	if errors.Is(certErr, pki.ErrPKCS7) {
+		return certErr
+	}
 	return errors.New("neither a certificate, a certificate request, a private key nor a PFX")
 }
 

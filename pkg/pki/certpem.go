@@ -66,6 +66,9 @@ func certificatesFromPEM(text []byte) ([]*x509.Certificate, error) {
 		}
 	}
 	if len(certs) == 0 {
+		if slices.ContainsFunc(blocks, func(b *pem.Block) bool { return b.Type == "PKCS7" }) {
+			return nil, ErrPKCS7
+		}
 		return nil, fmt.Errorf("%s", describeBlocks(blocks))
 	}
 	return certs, nil
@@ -79,7 +82,17 @@ func certificatesFromDER(der []byte) ([]*x509.Certificate, error) {
 	if _, keyErr := pemutil.ParseDER(der); keyErr == nil {
 		return nil, fmt.Errorf("the input is a key, not a certificate")
 	}
+	if isPKCS7(der) {
+		return nil, ErrPKCS7
+	}
 	return nil, fmt.Errorf("the input is neither PEM nor DER nor base64 of a certificate: %w", explainParse(err, der))
+}
+
+// isPKCS7 reports whether der begins like PKCS#7: a SEQUENCE whose first element is the type signedData (RFC 2315
+// section 14).
+func isPKCS7(der []byte) bool {
+	at := bytes.Index(der[:min(len(der), 24)], oidSignedData)
+	return at >= 2 && at <= 6 && der[0] == 0x30
 }
 
 // describeBlocks says what a PEM file without certificates holds instead.
@@ -99,6 +112,9 @@ func describeBlocks(blocks []*pem.Block) string {
 	}
 	return "the input holds no PEM block"
 }
+
+// oidSignedData is the type of PKCS#7 files with certificates, in DER.
+var oidSignedData = []byte{0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02}
 
 // oidSecp256k1 is the curve that the "ecc" mode of the original PowerShell script uses.
 var oidSecp256k1 = []byte{0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a}

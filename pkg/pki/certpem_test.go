@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -210,6 +211,25 @@ func TestParseCertificateRequest(t *testing.T) {
 	} {
 		if _, err := pki.ParseCertificateRequest(tt.in); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want %q", name, err, tt.want)
+		}
+	}
+}
+
+// PKCS#7 is told from what is merely damaged.
+func TestParseCertificatesPKCS7(t *testing.T) {
+	chain := save(t, "chain.pem", pkitest.Device(t, "dev-1").FullChainPEM())
+	for _, form := range []string{"pem", "der"} {
+		text, err := openssl(t, "crl2pkcs7", "-nocrl", "-certfile", chain, "-outform", form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if certs, err := pki.ParseCertificates([]byte(text)); !errors.Is(err, pki.ErrPKCS7) {
+			t.Errorf("%s: got %d certificates, %v; want %v", form, len(certs), err, pki.ErrPKCS7)
+		}
+	}
+	for _, text := range []string{"x", "0\x82", "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02", ""} {
+		if _, err := pki.ParseCertificates([]byte(text)); err == nil || errors.Is(err, pki.ErrPKCS7) {
+			t.Errorf("%q: got %v", text, err)
 		}
 	}
 }

@@ -31,6 +31,10 @@ var (
 	ErrInvalidID = errors.New("invalid name")
 	// ErrUnsupportedKey means that a key has a type or size that the service or Go does not accept.
 	ErrUnsupportedKey = errors.New("unsupported key")
+	// ErrPKCS7 means that the input is PKCS#7 (.p7b), as Windows and some CAs hand out chains, which is not read.
+	ErrPKCS7 = errors.New("the input is PKCS#7 (.p7b), which is not read")
+	// ErrRounds means that opening a file would take an absurd amount of work, or none.
+	ErrRounds = errors.New("the key derivation has no sensible number of rounds")
 	// ErrIncompleteChain means that the issuer of a certificate is missing.
 	ErrIncompleteChain = errors.New("the chain is incomplete")
 	// ErrBadSignature means that a certificate names an issuer that did not sign it.

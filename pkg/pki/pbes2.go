@@ -121,7 +121,7 @@ func readPBKDF2(id pkix.AlgorithmIdentifier) (pbkdf2Params, error) {
 
 func checkRounds(n int) error {
 	if n < 1 || n > maxRounds {
-		return fmt.Errorf("key derivation asks for %d rounds, want 1 to %d", n, maxRounds)
+		return fmt.Errorf("%w: %d rounds, want 1 to %d", ErrRounds, n, maxRounds)
 	}
 	return nil
 }

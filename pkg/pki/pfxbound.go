@@ -82,7 +82,7 @@ func (c *pfxCost) add(rounds, times int) error {
 		return err
 	}
 	if c.rounds += rounds * times; c.rounds > pfxBudget {
-		return fmt.Errorf("the key derivations ask for more than %d rounds together", pfxBudget)
+		return fmt.Errorf("%w: more than %d rounds together", ErrRounds, pfxBudget)
 	}
 	return nil
 }

@@ -249,6 +249,11 @@ func (e *exam) reportUnusable(s *Source) {
 	case errors.Is(s.Err, pki.ErrUnsupportedKey):
 		f.Check, f.Predicted = CheckKeyType, &answerInvalid
 		f.Why, f.Fix = whyKeyType, fixKeyType
+	case errors.Is(s.Err, pki.ErrPKCS7):
+		f.Why = "devices and the service take PEM, DER or PFX"
+		f.Fix = "take the certificates out with openssl pkcs7, and use those"
+	case errors.Is(s.Err, pki.ErrRounds):
+		f.Fix = "write it again with some thousand rounds, as openssl does unless told otherwise"
 	}
 	e.add(f, nil)
 }
