@@ -235,7 +235,7 @@ func runCADelete(ctx context.Context, env *cliapp.Env, opts caOptions) error {
 	if err != nil {
 		return err
 	}
-	return deletion{env, ep, "CA certificate", opts.Yes, opts.Output}.each(opts.Names, func(name string) error {
+	return deletion{env, ep, "CA certificate", opts.Yes, opts.Output}.each(ctx, opts.Names, func(name string) error {
 		return client.DeleteCertificate(ctx, name, "")
 	})
 }

@@ -81,7 +81,7 @@ func runRegistrationDelete(ctx context.Context, env *cliapp.Env, opts registrati
 	if err != nil {
 		return err
 	}
-	return deletion{env, ep, "registration", opts.Yes, opts.Output}.eachUntil(ctx, opts.IDs, func(id string) error {
+	return deletion{env, ep, "registration", opts.Yes, opts.Output}.each(ctx, opts.IDs, func(id string) error {
 		return client.DeleteRegistration(ctx, id, nil)
 	})
 }

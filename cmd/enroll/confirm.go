@@ -33,16 +33,11 @@ type failedRemoval struct {
 	err   error
 }
 
-// each is eachUntil for a command that does not end early.
-func (d deletion) each(names []string, remove func(name string) error) error {
-	return d.eachUntil(context.Background(), names, remove)
-}
-
-// eachUntil deletes the named things one after the other, after a confirmation. A
+// each deletes the named things one after the other, after a confirmation. A
 // failure does not keep the others from being deleted: it is told, and the exit
 // code says that a part failed. When nothing could be deleted the first failure
 // is returned.
-func (d deletion) eachUntil(ctx context.Context, names []string, remove func(name string) error) error {
+func (d deletion) each(ctx context.Context, names []string, remove func(name string) error) error {
 	if d.ep.dryRun == nil {
 		if err := confirm(ctx, d.env, fmt.Sprintf("delete %s %s", d.kind, quoteAll(names)), d.ep.host, d.yes); err != nil {
 			return err

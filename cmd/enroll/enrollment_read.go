@@ -70,7 +70,7 @@ func runDelete[T enrollment.Object](ctx context.Context, env *cliapp.Env, k kind
 	if err != nil {
 		return err
 	}
-	return deletion{env, ep, k.noun, opts.Yes, opts.Output}.eachUntil(ctx, opts.IDs, func(id string) error {
+	return deletion{env, ep, k.noun, opts.Yes, opts.Output}.each(ctx, opts.IDs, func(id string) error {
 		return k.remove(client, ctx, id, &service.DeleteOptions{IfMatch: opts.IfMatch})
 	})
 }

@@ -145,7 +145,7 @@ var statusRules = []rule{
 }
 
 var serverDown = Explanation{
-	What: "the service failed, also after the retries",
+	What: "the service failed",
 	Why:  "it is overloaded or down; a change may nevertheless have happened",
 	Fix:  "wait a minute, look at the current state, then repeat; if it stays, give Microsoft the tracking id",
 }

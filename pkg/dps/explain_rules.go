@@ -199,7 +199,7 @@ var apiVersion = Explanation{
 }
 
 var throttled = Explanation{
-	What: "the service is receiving too many requests and asked to slow down, also after the retries",
+	What: "the service is receiving too many requests and asked to slow down",
 	Why:  "a service takes about 1000 operations and 1000 registrations a minute, from all clients together",
 	Fix:  "wait a minute and repeat with fewer parallel requests",
 }
