@@ -220,6 +220,11 @@ function Invoke-CACertsProgram([string]$command, [string[]]$flags, [string]$subj
             Set-CACertsVariable $name $before[$name]
         }
     }
+    if ($code -eq 4)
+    {
+        throw ('certgen ended with exit code 4; its message is above. The pass phrases are those of the environment ' +
+            'variables ROOT_CA_PASSWORD and INTERMEDIATE_CA_PASSWORD, or 1234 without them.')
+    }
     if ($code -ne 0)
     {
         throw ('certgen ended with exit code {0}; its message is above.' -f $code)

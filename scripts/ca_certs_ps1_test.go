@@ -295,8 +295,12 @@ func TestPowerShellAllOrNothing(t *testing.T) {
 		{"CERTGEN_COPY=other", "New-CACertsCertChain ecc"},
 	}
 	for _, tt := range tests {
-		if r := (call{dir: dir, env: []string{tt.env}}).powerShell(t, tt.line); r.code == 0 {
+		r := call{dir: dir, env: []string{tt.env}}.powerShell(t, tt.line)
+		if r.code == 0 {
 			t.Errorf("%s, %s: exit code 0\n%s", tt.env, tt.line, r.stdout)
+		}
+		if says := strings.Contains(r.stderr, "variables ROOT_CA_PASSWORD and INTERMEDIATE_CA_PASSWORD"); says != strings.HasSuffix(tt.env, "=guess") {
+			t.Errorf("%s, %s: the settings of the pass phrases are named: %t\n%s", tt.env, tt.line, says, r.stderr)
 		}
 		checkSame(t, before, files(t, dir))
 	}

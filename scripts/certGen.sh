@@ -52,6 +52,7 @@ key_type=${CERTGEN_KEY_TYPE:-rsa-4096}
 pfx_profile=${CERTGEN_PFX_PROFILE:-modern}
 root_password=${ROOT_CA_PASSWORD:-1234}
 intermediate_password=${INTERMEDIATE_CA_PASSWORD:-1234}
+source='the variables ROOT_CA_PASSWORD and INTERMEDIATE_CA_PASSWORD'
 
 # Passwords reach certgen in its environment: arguments can be read by every user.
 CERTGEN_PFX_PASSWORD=${CERTGEN_PFX_PASSWORD:-1234}
@@ -170,11 +171,19 @@ certgen_do() {
     command=$1
     shift
     if [ -n "$checkout" ]; then
-        told=$(go -C "$checkout" run ./cmd/certgen "$command" --dir "$PWD" "$@")
+        told=$(go -C "$checkout" run ./cmd/certgen "$command" --dir "$PWD" "$@") || explain $?
     else
-        told=$("$certgen" "$command" --dir . "$@")
+        told=$("$certgen" "$command" --dir . "$@") || explain $?
     fi
     printf '%s\n' "$told" | sed '/^next: /d'
+}
+
+# explain CODE ends with the exit code of certgen, which knows nothing of the settings here.
+explain() {
+    if [ "$1" -eq 4 ]; then
+        printf 'certGen.sh: hint: the pass phrase comes from %s; without it, it is 1234\n' "$source" >&2
+    fi
+    exit "$1"
 }
 
 # need_ca NAME FILE says how to make the CAs where there are none.
@@ -190,17 +199,17 @@ check_password() {
     [ -f "$2" ] || return 0
     ca_password "$1"
     if [ -n "$checkout" ]; then
-        go -C "$checkout" run ./cmd/certgen inspect --quiet "$PWD/$2"
+        go -C "$checkout" run ./cmd/certgen inspect --quiet "$PWD/$2" || explain $?
     else
-        "$certgen" inspect --quiet "$2"
+        "$certgen" inspect --quiet "$2" || explain $?
     fi
 }
 
 # ca_password CA hands the pass phrase of the CA's key to certgen.
 ca_password() {
     case $1 in
-    root) CERTGEN_CA_PASSWORD=$root_password ;;
-    *) CERTGEN_CA_PASSWORD=$intermediate_password ;;
+    root) CERTGEN_CA_PASSWORD=$root_password source='the variable ROOT_CA_PASSWORD' ;;
+    *) CERTGEN_CA_PASSWORD=$intermediate_password source='the variable INTERMEDIATE_CA_PASSWORD' ;;
     esac
     export CERTGEN_CA_PASSWORD
 }
@@ -240,7 +249,7 @@ create_root() {
 
 # install_root CERTIFICATE KEY [PASSWORD]
 install_root() {
-    CERTGEN_CA_PASSWORD=${3:-$root_password}
+    CERTGEN_CA_PASSWORD=${3:-$root_password} source='the argument PASSWORD or the variable ROOT_CA_PASSWORD'
     export CERTGEN_CA_PASSWORD
     # Another pass phrase than the one given is for the owner of the CA to choose.
     if [ -n "${3:-}" ] && [ -z "${ROOT_CA_PASSWORD:-}" ]; then

@@ -86,7 +86,7 @@ func TestInstallRootRefused(t *testing.T) {
 		code int
 		says string
 	}{
-		{[]string{"ca.pem", "key.pem"}, 4, "pass phrase"},
+		{[]string{"ca.pem", "key.pem"}, 4, "comes from the argument PASSWORD or the variable ROOT_CA_PASSWORD; without"},
 		{[]string{"ca.pem", "key.pem", "guess"}, 4, "pass phrase"},
 		{[]string{"ca.pem", "other.pem"}, 1, "certificate and the key"},
 		{[]string{"ca.pem", "nothing.pem", "x"}, 3, "nothing.pem"},
