@@ -157,7 +157,7 @@ func reportIssued(env *cliapp.Env, common commonOptions, opts issueOptions, ws *
 			made.next = next(cert)
 		}
 	}
-	return made.print(env, common)
+	return made.printReplacing(env, common, ws)
 }
 
 // noteExpired says that nobody will accept what was made.

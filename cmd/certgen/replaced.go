@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/dpskit/dpskit/cmd/internal/cliapp"
+	"github.com/dpskit/dpskit/pkg/pki"
 	"github.com/dpskit/dpskit/pkg/pki/workspace"
 )
 
@@ -28,11 +29,13 @@ func (r *result) printReplacing(env *cliapp.Env, opts commonOptions, ws *workspa
 	return printResult(env, opts, document, r.render(env.Now()))
 }
 
-// noteReplaced tells a person what was moved away. One certificate that another
-// of its name replaces is not worth a word: that was asked for.
+// noteReplaced tells a person what was moved away. A certificate that another of
+// its name replaces is not worth a word: that was asked for.
 func noteReplaced(env *cliapp.Env, opts commonOptions, ws *workspace.Workspace, gone workspace.Replaced) {
 	var again, below []string
+	var chain bool
 	for _, e := range gone.Entries {
+		chain = chain || e.Profile == pki.ProfileRoot || e.Profile == pki.ProfileIntermediate
 		if _, err := ws.Lookup(e.Name); err == nil {
 			again = append(again, e.Name)
 		} else {
@@ -43,7 +46,7 @@ func noteReplaced(env *cliapp.Env, opts commonOptions, ws *workspace.Workspace, 
 	if len(below) > 0 {
 		what += ", and what was issued by them: " + someNames(below)
 	}
-	if len(gone.Entries) > 1 {
+	if len(below) > 0 || chain && len(again) > 1 {
 		notef(env, opts, "moved to %s: %s", gone.Dir, what)
 	}
 }
