@@ -38,8 +38,8 @@ func (g *Gate) Wait(ctx context.Context) error {
 }
 
 // Shut shuts the gate for a time, unless it is shut for longer already. It
-// reports whether the gate was open before: several are refused at once, and
-// only the first of them is news.
+// reports whether that is news: several are refused at once, and then only the
+// first of them is, or one who must wait more than twice as long.
 func (g *Gate) Shut(delay time.Duration) (fresh bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -48,7 +48,7 @@ func (g *Gate) Shut(delay time.Duration) (fresh bool) {
 	if !until.After(g.until) {
 		return false
 	}
-	fresh = !now.Before(g.until)
+	fresh = g.until.Sub(now) < delay/2
 	g.until = until
 	return fresh
 }

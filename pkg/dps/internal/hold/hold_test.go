@@ -34,6 +34,9 @@ func TestGate(t *testing.T) {
 		if !g.Shut(time.Second) {
 			t.Error("it was open again")
 		}
+		if !g.Shut(3 * time.Second) {
+			t.Error("more than twice as long is no news")
+		}
 	})
 }
 
