@@ -13,6 +13,7 @@ import (
 type Gate struct {
 	mu    sync.Mutex
 	until time.Time
+	delay time.Duration // the longest since it was open
 }
 
 // Wait returns when the gate is open, or with the cause of the end of ctx.
@@ -39,7 +40,7 @@ func (g *Gate) Wait(ctx context.Context) error {
 
 // Shut shuts the gate for a time, unless it is shut for longer already. It
 // reports whether that is news: several are refused at once, and then only the
-// first of them is, or one who must wait more than twice as long.
+// first of them is, or one who is told to wait more than twice as long.
 func (g *Gate) Shut(delay time.Duration) (fresh bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -48,7 +49,11 @@ func (g *Gate) Shut(delay time.Duration) (fresh bool) {
 	if !until.After(g.until) {
 		return false
 	}
-	fresh = g.until.Sub(now) < delay/2
-	g.until = until
+	open := !now.Before(g.until)
+	if open {
+		g.delay = 0
+	}
+	fresh = open || delay/2 > g.delay
+	g.until, g.delay = until, max(g.delay, delay)
 	return fresh
 }

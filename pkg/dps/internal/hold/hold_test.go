@@ -37,6 +37,10 @@ func TestGate(t *testing.T) {
 		if !g.Shut(3 * time.Second) {
 			t.Error("more than twice as long is no news")
 		}
+		time.Sleep(2 * time.Second)
+		if g.Shut(3 * time.Second) {
+			t.Error("one that answers late is news")
+		}
 	})
 }
 
