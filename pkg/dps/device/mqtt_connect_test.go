@@ -79,7 +79,7 @@ func TestSlowConnack(t *testing.T) {
 				}
 			}
 			start := time.Now()
-			_, err := settled(s.client(t, func(o *device.ClientOptions) { o.MaxRetries = 2 }).Register(t.Context(), nil))
+			_, err := settled(s.client(t, func(o *device.ClientOptions) { o.MaxRetries, o.RetryDelay = 2, time.Second }).Register(t.Context(), nil))
 			if err != nil {
 				if refusal := wantError(t, err, dps.ErrUnavailable, 0); refusal == nil || !strings.Contains(refusal.Message, "no CONNACK") || refusal.Attempts != 3 {
 					t.Errorf("%v late: %+v", late, refusal)
